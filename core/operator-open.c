@@ -7,8 +7,11 @@
 
 #include "core/operator-private.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/layers/layers.h"
 #include "core/log.h"
@@ -35,23 +38,65 @@ struct dal_config *dal_operator_config(const struct dal_service *svc, const stru
 		tables[n++] = *t;
 	tables[n++] = dal_operator_options;
 	tables[n++] = dal_layer_options;
-	while (more && *more && n < DAL_COUNT_OF(tables) - 1)
-		tables[n++] = *more++;
+	for (; more && *more; more++) {
+		assert(n < DAL_COUNT_OF(tables) - 1);
+		tables[n++] = *more;
+	}
 	tables[n] = NULL;
 	return dal_config_new(tables);
 }
 
-/* What a service without from_uri() has: a path only. */
+/* What a service without from_uri() has: a path only, from the top of this machine where it owns its root. */
 static int from_path(struct dal_call *call, const struct dal_service *svc, const struct dal_uri *uri,
 	struct dal_config *cfg)
 {
+	DAL_CLEANUP(dal_mem_freep) char *root = NULL;
+
 	if (*uri->authority)
 		return dal_fail(call, DAL_CONFIG_INVALID,
 			"%s://%s: there are no hosts here; write %s:///path", svc->scheme, uri->authority,
 			svc->scheme);
-	if (!*uri->path)
+	if (!*uri->path && !svc->owns_root)
 		return 0;
-	return dal_config_set(cfg, call, DAL_FROM_URI, "root", uri->path);
+	root = svc->owns_root && *uri->path != '/' ? dal_path_join("/", uri->path) : strdup(uri->path);
+	if (!root)
+		return dal_fail_nomem(call);
+	return dal_config_set(cfg, call, DAL_FROM_URI, "root", root);
+}
+
+static int set_location(struct dal_call *call, const struct dal_service *svc, const struct dal_uri *uri,
+	struct dal_config *cfg)
+{
+	return svc->from_uri ? svc->from_uri(call, uri, cfg) : from_path(call, svc, uri, cfg);
+}
+
+/* A local path as it is seen from here, so that it still means the same after the program has changed its
+ * directory. */
+static int set_local(struct dal_call *call, const struct dal_service *svc, const struct dal_uri *uri,
+	struct dal_config *cfg)
+{
+	DAL_CLEANUP(dal_mem_freep) char *real = realpath(uri->path, NULL);
+	DAL_CLEANUP(dal_mem_freep) char *here = NULL;
+	struct dal_uri absolute = *uri;
+
+	if (!real && *uri->path != '/') {
+		here = getcwd(NULL, 0);
+		if (!here)
+			return dal_fail_errno(call, errno, "the current directory");
+		real = dal_asprintf("%s/%s", here, uri->path);
+		if (!real)
+			return dal_fail_nomem(call);
+	}
+	if (real)
+		absolute.path = real;
+	return set_location(call, svc, &absolute, cfg);
+}
+
+static int fail_remote(struct dal_call *call, const struct dal_uri *uri)
+{
+	return dal_fail(call, DAL_CONFIG_INVALID,
+		"%s: is not a remote of the config file; the URI of a service is written %s://…", uri->scheme,
+		uri->scheme);
 }
 
 int dal_operator_config_uri(struct dal_call *call, const struct dal_service *svc, const struct dal_uri *uri,
@@ -61,15 +106,14 @@ int dal_operator_config_uri(struct dal_call *call, const struct dal_service *svc
 	int r;
 
 	if (uri->kind == DAL_URI_REMOTE)
-		return dal_fail(call, DAL_CONFIG_INVALID,
-			"%s: is not a remote of the config file; the URI of a service is written %s://…",
-			uri->scheme, uri->scheme);
+		return fail_remote(call, uri);
 	for (i = 0; i < uri->query.n; i++) {
 		r = dal_config_set(cfg, call, DAL_FROM_URI, uri->query.v[i].name, uri->query.v[i].value);
 		if (r < 0)
 			return r;
 	}
-	return svc->from_uri ? svc->from_uri(call, uri, cfg) : from_path(call, svc, uri, cfg);
+	return uri->kind == DAL_URI_LOCAL ? set_local(call, svc, uri, cfg)
+					  : set_location(call, svc, uri, cfg);
 }
 
 /* @root without a leading '/', without empty parts, ending in '/' unless it is empty. */
@@ -213,7 +257,8 @@ static int open_uri(struct dal_call *call, const struct dal_uri *uri, const char
 {
 	DAL_CLEANUP(dal_config_freep) struct dal_config *cfg = NULL;
 	const struct dal_service *svc;
-	int r = dal_registry_find(call, uri->scheme, &svc);
+	int r = uri->kind == DAL_URI_REMOTE ? fail_remote(call, uri)
+					    : dal_registry_find(call, uri->scheme, &svc);
 
 	if (r < 0)
 		return r;
