@@ -18,10 +18,14 @@ struct dal_retries {
 	unsigned failed; /* tries that failed in a row */
 	uint64_t caller_deadline; /* the call's own, put back at the end */
 	unsigned caller_attempt;
+	uint64_t until; /* no try begins later: what has stalled so long will go on to */
 	struct dal_error last; /* of the try before, once `failed` is not 0 */
 };
 
-/* Starts: brings the call's deadline to the policy's total and @extra_ns, if that is sooner. */
+/*
+ * Starts: brings the call's deadline to the policy's total and @extra_ns, if that is sooner. The extra time,
+ * for moving many bytes, is for a try that makes progress: none begins in it.
+ */
 void dal_retries_begin(struct dal_retries *t, const struct dal_retry_policy *policy, struct dal_call *call,
 	uint64_t extra_ns);
 
@@ -31,6 +35,9 @@ void dal_retries_begin(struct dal_retries *t, const struct dal_retry_policy *pol
  */
 int dal_retries_again(
 	struct dal_retries *t, struct dal_call *call, int r, const char *operation, const char *path);
+
+/* Bytes have come: tries and time without progress count from now. */
+void dal_retries_progress(struct dal_retries *t);
 
 /* Ends, whatever came of it: the call has its own deadline again. Returns @r. */
 int dal_retries_end(struct dal_retries *t, struct dal_call *call, int r);

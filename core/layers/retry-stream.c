@@ -102,7 +102,7 @@ static int read_all(struct retry_stream *t, struct dal_retries *tries, struct da
 
 		*ret_n += n;
 		if (n > 0)
-			tries->failed = 0;
+			dal_retries_progress(tries);
 		if (r == 0)
 			continue;
 		if (call->err.retry == DAL_TEMPORARY && !t->etag && !t->mtime_ns) {

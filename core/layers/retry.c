@@ -62,13 +62,20 @@ void dal_retries_begin(struct dal_retries *t, const struct dal_retry_policy *pol
 		.max = policy->max,
 		.caller_deadline = call->deadline_ns,
 		.caller_attempt = call->attempt,
+		.until = UINT64_MAX,
 	};
-	if (policy->total_ns) {
-		uint64_t end = dal_now_ns() + policy->total_ns + extra_ns;
+	if (!policy->total_ns)
+		return;
+	t->until = dal_now_ns() + policy->total_ns;
+	if (!call->deadline_ns || t->until + extra_ns < call->deadline_ns)
+		call->deadline_ns = t->until + extra_ns;
+}
 
-		if (!call->deadline_ns || end < call->deadline_ns)
-			call->deadline_ns = end;
-	}
+void dal_retries_progress(struct dal_retries *t)
+{
+	t->failed = 0;
+	if (t->policy->total_ns)
+		t->until = dal_now_ns() + t->policy->total_ns;
 }
 
 int dal_retries_end(struct dal_retries *t, struct dal_call *call, int r)
@@ -106,7 +113,7 @@ int dal_retries_again(
 	if (t->failed >= t->max)
 		return give_up(t, call, "");
 	wait = backoff(t, call->err.retry_after_ns);
-	if (call->deadline_ns && dal_call_remaining(call, UINT64_MAX) <= wait)
+	if (dal_now_ns() + wait >= DAL_MIN(t->until, call->deadline_ns ? call->deadline_ns : UINT64_MAX))
 		return give_up(t, call,
 			call->err.retry_after_ns ? ", the store asks to wait longer than there is time" : "");
 	t->last = call->err;

@@ -80,6 +80,8 @@ static int fake_enter(struct fake *f, struct dal_call *call, const char *path)
 {
 	unsigned n = atomic_fetch_add(&f->calls, 1);
 
+	if (strcmp(path, "slow") == 0) /* asked for by many threads at once */
+		return 0;
 	if (n < DAL_COUNT_OF(f->attempts))
 		f->attempts[n] = call->attempt;
 	snprintf(f->last_path, sizeof(f->last_path), "%s", path);
