@@ -153,6 +153,21 @@ static void test_hang_without_a_deadline_ends(void **state)
 	dal_operator_free(op);
 }
 
+static void test_a_large_body_does_not_prolong_a_stall(void **state)
+{
+	struct dal_operator *op;
+	struct dal_call call = { 0 };
+	struct dal_body body = { .len = 64 * DAL_MIB };
+	uint64_t start = dal_now_ns();
+
+	script_failure(1000000, DAL_UNEXPECTED, DAL_TEMPORARY, 0);
+	op = open_with(QUICK ",retry_total=200ms,retry_max=1000");
+	assert_int_equal(dal_op_write(op, &call, "a", NULL, &body, NULL), -DAL_UNEXPECTED);
+	assert_int_equal(call.err.retry, DAL_PERSISTENT);
+	assert_in_range(dal_now_ns() - start, 100 * DAL_NS_PER_MS, DAL_NS_PER_S);
+	dal_operator_free(op);
+}
+
 static void test_the_callers_deadline_is_no_reason_to_repeat(void **state)
 {
 	struct dal_operator *op;
@@ -461,6 +476,7 @@ int main(void)
 		cmocka_unit_test_setup(test_retry_after_is_waited_for, reset),
 		cmocka_unit_test_setup(test_retry_after_past_the_deadline_fails_at_once, reset),
 		cmocka_unit_test_setup(test_hang_without_a_deadline_ends, reset),
+		cmocka_unit_test_setup(test_a_large_body_does_not_prolong_a_stall, reset),
 		cmocka_unit_test_setup(test_the_callers_deadline_is_no_reason_to_repeat, reset),
 		cmocka_unit_test_setup(test_cause_survives_the_deadline, reset),
 		cmocka_unit_test_setup(test_cancel_ends_the_wait, reset),
