@@ -6,7 +6,7 @@
  * memory is touched and given back after it is released. Cached blocks yield to everyone else.
  *
  * Threads: any. The budget's lock is a leaf: no other lock is taken while it is held, and the reclaim hook is called
- * without it.
+ * without it. Who waits for bytes must hold nothing that keeps cached blocks from being dropped: no view, no lock.
  */
 
 #include <stdbool.h>
@@ -27,6 +27,7 @@ uint64_t dal_budget_default(void);
 
 /* NULL when memory has run out. */
 struct dal_budget *dal_budget_new(uint64_t limit_bytes);
+/* Takes NULL; returns NULL. */
 struct dal_budget *dal_budget_free(struct dal_budget *b);
 
 /* @fn frees at least @bytes of droppable memory if it can, and returns what it freed. Set once, before use. */
@@ -34,8 +35,15 @@ void dal_budget_set_reclaim(struct dal_budget *b, uint64_t (*fn)(void *arg, uint
 
 /* Takes at once, reclaiming if needed, or returns false. */
 bool dal_budget_try(struct dal_budget *b, enum dal_budget_class class, uint64_t bytes);
-/* Waits until the bytes are there. Fails only with deadline or cancel. */
+/*
+ * Takes at once without reclaiming and returns 0, or returns how many bytes would have to be freed first; UINT64_MAX
+ * when the class has reached its own limit.
+ */
+uint64_t dal_budget_take_free(struct dal_budget *b, enum dal_budget_class class, uint64_t bytes);
+/* Waits until the bytes are there. Fails with deadline or cancel, and with NO_MEMORY when they are more than the limit. */
 int dal_budget_take(struct dal_budget *b, struct dal_call *call, enum dal_budget_class class, uint64_t bytes);
 void dal_budget_give(struct dal_budget *b, enum dal_budget_class class, uint64_t bytes);
+/* Something that could not be dropped now can: those who wait reclaim again. */
+void dal_budget_poke(struct dal_budget *b);
 uint64_t dal_budget_used(struct dal_budget *b, enum dal_budget_class class);
 uint64_t dal_budget_limit(const struct dal_budget *b);

@@ -11,8 +11,8 @@
  *   sequential reads   a window that doubles, fetched ahead by parallel ranged requests aligned to 8 MiB
  *   any missing range  one fetch, however many readers wait for it; each waits for its own bytes only
  *
- * Threads: every function may be called from any thread, except that a dal_reader belongs to one read at a time.
- * No lock is held across the network.
+ * Threads: every function may be called from any thread. No lock is held across the network. A thread that holds a
+ * view must not read again or wait for the budget before it is done with it: whoever waits for memory pins none.
  */
 
 #include <sys/uio.h>
@@ -34,7 +34,7 @@ struct dal_cache_config {
 	uint64_t readahead_max;	   /* bytes ahead of one reader at most, 0 for the default */
 };
 
-/* Sets itself as the budget's reclaim hook. NULL when memory has run out. */
+/* Sets itself as the budget's reclaim hook. The limit is at least 16 MiB. NULL when memory has run out. */
 struct dal_cache *dal_cache_new(const struct dal_cache_config *config);
 /* All objects must be unreferenced and all views done. Takes NULL; returns NULL. */
 struct dal_cache *dal_cache_free(struct dal_cache *c);
@@ -65,13 +65,18 @@ uint64_t dal_cobj_size(const struct dal_cobj *o);
 int dal_cache_open(struct dal_cache *c, struct dal_call *call, const char *path, struct dal_cobj *known,
 	struct dal_meta *ret_meta, struct dal_cobj **ret_obj, bool *ret_changed);
 
-/* What one handle reads: the streams seen on it. Zeroed is ready. */
+/*
+ * What one handle reads: the streams seen on it. Zeroed is ready, and for one object; zero it again for another.
+ * Guarded by the object's lock: reads of one handle may run at the same time.
+ */
 struct dal_reader {
-	struct {
+	struct dal_reader_stream {
 		uint64_t next;	 /* where the stream goes on */
-		uint64_t window; /* how far ahead is asked for */
+		uint64_t run;	 /* bytes read of it so far */
+		uint64_t window; /* how far ahead is asked for; 0: not yet known to be a stream */
 		uint64_t ahead;	 /* asked for up to here */
 		uint64_t used;	 /* tick of the last hit, for replacement */
+		bool head;	 /* it began at the beginning */
 	} stream[4];
 	uint64_t tick;
 };
