@@ -41,12 +41,22 @@ struct dal_file *dal_file_free(struct dal_file *f);
 
 /* Makes @obj the base of a clean file; takes a reference. The size becomes the object's. @f must be clean. */
 void dal_file_set_base(struct dal_file *f, struct dal_cobj *obj);
+/*
+ * The base's object has another key or version now with the same bytes: it was renamed, or got new metadata.
+ * Takes a reference. What was written over it stays. Nothing happens when @f has no base. Not while a commit
+ * runs.
+ */
+void dal_file_moved(struct dal_file *f, struct dal_cobj *obj);
 /* The base version, referenced for the caller, or NULL. */
 struct dal_cobj *dal_file_base(struct dal_file *f);
 
 uint64_t dal_file_size(struct dal_file *f);
+/*
+ * True from the first write or truncation until commit succeeds. A new file that nobody wrote to is not
+ * dirty, although it is not in the store: that it was created is for the caller to remember.
+ */
 bool dal_file_dirty(struct dal_file *f);
-/* True from the first write until commit succeeds; counts bytes not yet in the store. */
+/* Counts bytes not yet in the store as part of a version. */
 uint64_t dal_file_dirty_bytes(struct dal_file *f);
 
 /*
@@ -75,23 +85,42 @@ void dal_file_view_done(struct dal_file_view *v);
  */
 int dal_file_write(struct dal_file *f, struct dal_call *call, const void *buf, size_t len, uint64_t off,
 	bool append, uint64_t *ret_off);
-/* Grows with zeros or cuts. No network: a cut keeps the base and remembers how much of it counts. */
+/*
+ * Grows with zeros or cuts. A cut keeps the base and remembers how much of it counts. No network, but for a
+ * cut in the middle of bytes that are only in an unfinished upload: that is completed first.
+ */
 int dal_file_truncate(struct dal_file *f, struct dal_call *call, uint64_t size);
 
 /* How a commit is to be made. */
 struct dal_commit {
 	const char *path; /* the object's key */
-	const struct dal_write_args
-		*args; /* metadata and conditions: if_match is added here when the base has a version */
-	bool exclusive; /* the object must not exist: asked for with if_not_exists where the store can */
+	/* Metadata and conditions; if_match is added when the base is a version at `path`. */
+	const struct dal_write_args *args;
+	/*
+	 * The object must not exist: asked for with if_not_exists where the store can, looked for just before
+	 * otherwise. Means nothing any more once the file's base is a version at `path`.
+	 */
+	bool exclusive;
 };
 
 /*
- * Makes the contents durable as @how->path. On success the file is clean, its base the new version (or still
- * dirty if it was written meanwhile), *ret_meta is what the store said. On failure nothing is lost: all data
- * is kept and the commit can be tried again. CONDITION_NOT_MATCH: someone else changed the object. Only one
- * commit of a file runs at a time; others wait for it. A clean file commits only when @how->exclusive or when
- * it has never been in the store.
+ * Makes the contents, as they are when it starts, durable as @how->path. On success the file is clean, its
+ * base the new version (or still dirty if it was written meanwhile: writers do not wait for a commit). On
+ * failure nothing is lost: all data is kept and the commit can be tried again. CONDITION_NOT_MATCH: someone
+ * else changed the object. Only one commit of a file runs at a time; others wait for it. A clean file commits
+ * only when its base is not a version at @how->path: because it has never been in the store, or not under
+ * that name.
+ *
+ * *ret_meta (may be NULL; the caller's to release) is what the store said; its `user`, where the service did
+ * not fill it, is the metadata this version was really written with. That of an upload which was under way is
+ * what @how said when it began, and a clean file's is the last commit's: when it is not what the caller wants
+ * now, it is to be changed by a request of its own.
+ *
+ * @call's deadline bounds a single PUT. An upload in parts goes on past it as long as each step ends within
+ * op_timeout_ns; @call's cancel flag ends it at any time.
+ *
+ * Conditions where the store has none for the request in question: the object is looked at right before, and
+ * a change in the instant between is not seen.
  */
 int dal_file_commit(
 	struct dal_file *f, struct dal_call *call, const struct dal_commit *how, struct dal_meta *ret_meta);
@@ -102,12 +131,18 @@ int dal_file_commit(
  * strings copied. The upload goes on at the next call or commit.
  */
 void dal_file_stream(struct dal_file *f, const struct dal_commit *how);
-/* Gives up a started multipart upload (the name has changed or is gone); data stays. May wait for the
- * network. */
-void dal_file_stream_abort(struct dal_file *f);
+/*
+ * Gives up a started multipart upload, before the name changes or goes; data stays. May wait for the network:
+ * bytes whose memory was let go after they were uploaded are only in the upload, so it is then completed
+ * under the name it was started for. dal_file_base() tells whether that happened, that is, whether there is
+ * an object now to rename or to delete. 0, or why it could not be completed; the upload is then kept.
+ */
+int dal_file_stream_abort(struct dal_file *f);
 
 /*
  * Before the object behind @f is deleted or replaced while handles are open: brings every byte that is only
  * in the store into memory or spool, so that the handles keep their contents. The file then has no base.
+ * Bytes that are only in an unfinished upload can be had no other way than by completing it first, under its
+ * name.
  */
 int dal_file_detach(struct dal_file *f, struct dal_call *call);
