@@ -222,6 +222,11 @@ struct dal_cobj *dal_cobj_unref(struct dal_cobj *o)
 	return NULL;
 }
 
+const char *dal_cobj_path(const struct dal_cobj *o)
+{
+	return o->path;
+}
+
 const char *dal_cobj_etag(const struct dal_cobj *o)
 {
 	return o->etag;
