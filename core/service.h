@@ -67,7 +67,7 @@ struct dal_delete_args {
 struct dal_list_args {
 	bool recursive; /* all keys below; without it, one level, deeper keys folded into "dir/" entries */
 	const char *start_after; /* only keys greater than this one */
-	uint32_t limit; /* entries a page at most, 0 for the store's own */
+	uint32_t limit; /* entries a page, a hint; 0 for the store's own */
 };
 
 struct dal_part {
