@@ -3,10 +3,6 @@
 /*
  * What a commit asks the store. A condition goes with the request that makes the new version where the store
  * knows it there, and is looked up right before it otherwise.
- *
- * An answer that is lost on the way makes a success look like a lost race: the request is repeated by the
- * layers below and meets its own first try. So before a race is given up as lost, it is looked whether the
- * winner is we.
  */
 
 #include <assert.h>
@@ -16,9 +12,6 @@
 
 #include "core/log.h"
 #include "fs/file-private.h"
-
-/* Compared at once, and of a large object at its beginning and end. */
-#define COMPARE ((size_t)1 << 20)
 
 /* The condition, checked by looking: 0 or -DAL_CONDITION_NOT_MATCH, or why it cannot be told. */
 static int look(
@@ -63,61 +56,29 @@ static int deleted_is_changed(
 	return r;
 }
 
-enum same {
-	SAME,
-	DIFFERENT,
-	UNKNOWN, /* our bytes are not here any more, or theirs cannot be read */
-};
-
-/* Whether bytes [off, off + len) of @path in version @etag are those of the snapshot. */
-static enum same same_bytes(struct dal_snapshot *s, struct dal_call *call, const char *path, const char *etag,
-	uint64_t off, uint64_t len)
+/* True for a failure that does not say whether the store did what it was asked. */
+static bool unclear(int r)
 {
-	struct dal_file *f = s->f;
-	DAL_CLEANUP(dal_mem_freep) char *theirs = malloc(COMPARE);
-	DAL_CLEANUP(dal_mem_freep) char *ours = malloc(COMPARE);
-	struct dal_payload payload;
-	enum same same = SAME;
-	uint64_t at;
-
-	if (!theirs || !ours || dal_payload_make(s, call, off, len, true, &payload) < 0)
-		return UNKNOWN;
-	for (at = 0; same == SAME && at < len; at += COMPARE) {
-		struct dal_read_args args = { .off = off + at, .len = DAL_MIN((uint64_t)COMPARE, len - at) };
-		size_t n = 0;
-
-		args.if_match = f->cap->read_if_match ? etag : NULL;
-		if (dal_op_read_into(f->env->op, call, path, &args, theirs, (size_t)args.len, &n, NULL) < 0 ||
-			dal_body_read(&payload.body, call, ours, n, at) < 0)
-			same = UNKNOWN;
-		else if (n != args.len || memcmp(ours, theirs, n) != 0)
-			same = DIFFERENT;
-	}
-	dal_payload_done(&payload);
-	return same;
+	return r == -DAL_UNEXPECTED || r == -DAL_TIMED_OUT || r == -DAL_CANCELLED;
 }
 
 /* One PUT */
 
-/* After a lost race over a version: true when the object there is, to the byte, what we sent. */
-static bool put_is_ours(
-	struct dal_snapshot *s, struct dal_call *call, const char *path, struct dal_meta *ret_meta)
+/* After a lost race over a version: true when the winner is an earlier try of the same PUT. */
+static bool put_was_ours(struct dal_snapshot *s, struct dal_call *call, const char *path,
+	const struct dal_body *body, const char *before, struct dal_meta *ret_meta)
 {
 	struct dal_call ask = dal_call_child(call);
-	struct dal_meta meta = { 0 };
+	struct dal_maybe m = { 0 };
+	bool ours;
 
-	if (!s->f->cap->stat || dal_op_stat(s->f->env->op, &ask, path, NULL, &meta) < 0)
-		return false;
-	if (meta.has_size && meta.size == s->end && same_bytes(s, &ask, path, meta.etag, 0, s->end) == SAME) {
-		*ret_meta = meta;
-		return true;
-	}
-	dal_meta_done(&meta);
-	return false;
+	ours = dal_maybe_put(s, path, body, &m) && dal_maybe_look(s->f, &ask, &m, before, ret_meta) > 0;
+	dal_maybe_done(&m);
+	return ours;
 }
 
 int dal_commit_put(struct dal_snapshot *s, struct dal_call *call, const struct dal_commit *how,
-	const struct dal_commit_cond *cond, struct dal_meta *ret_meta)
+	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, struct dal_maybe *ret_maybe)
 {
 	struct dal_file *f = s->f;
 	struct dal_write_args args = how->args ? *how->args : (struct dal_write_args){ 0 };
@@ -133,10 +94,11 @@ int dal_commit_put(struct dal_snapshot *s, struct dal_call *call, const struct d
 	if (r == 0) {
 		r = dal_op_write(f->env->op, &step, how->path, &args, &payload.body, ret_meta);
 		r = deleted_is_changed(&step, r, how->path, cond);
-		/* Never for an exclusive one: two empty lock files are the same to the byte. */
 		if (r == -DAL_CONDITION_NOT_MATCH && args.if_match &&
-			put_is_ours(s, &step, how->path, ret_meta))
+			put_was_ours(s, &step, how->path, &payload.body, args.if_match, ret_meta))
 			r = 0;
+		if (unclear(r) && !cond->if_not_exists)
+			(void)!dal_maybe_put(s, how->path, &payload.body, ret_maybe);
 	}
 	dal_payload_done(&payload);
 	return r < 0 ? dal_call_fail_as(call, &step.err) : 0;
@@ -190,41 +152,6 @@ static int send_parts(struct dal_snapshot *s, struct dal_call *call, struct dal_
 	return all.err.kind == DAL_OK ? 0 : dal_call_fail_as(call, &all.err);
 }
 
-/* True when a multipart ETag, hash-n in the dialect of S3, says that the object came from another number of
- * parts. */
-static bool other_parts(const char *etag, size_t n)
-{
-	const char *dash = strrchr(etag, '-');
-	char tail[32];
-
-	snprintf(tail, sizeof(tail), "-%zu", n);
-	return dash && strncmp(dash, tail, strlen(tail)) != 0;
-}
-
-/* After the upload could not be completed: true when the object there is what we sent, completed by an
- * earlier try. */
-static bool upload_is_ours(struct dal_snapshot *s, struct dal_call *call, const struct dal_up *up,
-	const struct dal_commit_cond *cond, struct dal_meta *ret_meta)
-{
-	struct dal_call ask = dal_call_child(call);
-	struct dal_meta meta = { 0 };
-	uint64_t end = s->end > COMPARE ? s->end - COMPARE : 0;
-	bool ours;
-
-	if (!s->f->cap->stat || dal_op_stat(s->f->env->op, &ask, up->path, NULL, &meta) < 0)
-		return false;
-	ours = meta.has_size && meta.size == s->end && meta.etag && !other_parts(meta.etag, up->n) &&
-	       !(cond->if_match && strcmp(meta.etag, cond->if_match) == 0);
-	/* What is not here any more cannot be compared. */
-	if (ours)
-		ours = same_bytes(s, &ask, up->path, meta.etag, end, s->end - end) != DIFFERENT;
-	if (ours)
-		*ret_meta = meta;
-	else
-		dal_meta_done(&meta);
-	return ours;
-}
-
 /* Copies name the source's version where the store checks it; here, where nobody has, by looking. */
 static int look_at_source(struct dal_snapshot *s, struct dal_call *call, const struct dal_up *up)
 {
@@ -239,15 +166,17 @@ static int look_at_source(struct dal_snapshot *s, struct dal_call *call, const s
 }
 
 static int complete(struct dal_snapshot *s, struct dal_call *call, struct dal_up *up,
-	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, bool *ret_lost)
+	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, bool *ret_lost,
+	struct dal_maybe *ret_maybe)
 {
 	struct dal_file *f = s->f;
 	struct dal_write_args args = { 0 };
 	struct dal_commit_cond rest =
 		split(cond, f->cap->complete_if_match, f->cap->complete_if_not_exists, &args);
 	DAL_CLEANUP(dal_mem_freep) struct dal_part *parts = calloc(up->n, sizeof(*parts));
+	struct dal_maybe m = { 0 };
+	int r, ours = 0;
 	size_t i;
-	int r;
 
 	if (!parts)
 		return dal_fail_nomem(call);
@@ -256,21 +185,28 @@ static int complete(struct dal_snapshot *s, struct dal_call *call, struct dal_up
 	r = look_at_source(s, call, up);
 	if (r == 0)
 		r = look(f, call, up->path, &rest);
-	if (r < 0 && r != -DAL_CONDITION_NOT_MATCH)
+	if (r < 0)
 		return r;
-	if (r == 0)
-		r = dal_op_multipart_complete(
-			f->env->op, call, up->path, up->id, parts, up->n, &args, ret_meta);
-	if (r != -DAL_NOT_FOUND && r != -DAL_CONDITION_NOT_MATCH)
+	r = dal_op_multipart_complete(f->env->op, call, up->path, up->id, parts, up->n, &args, ret_meta);
+	if (r == 0 || !dal_maybe_parts(s, up, &m))
 		return r;
-	if (upload_is_ours(s, call, up, cond, ret_meta))
-		return 0;
-	*ret_lost = r == -DAL_NOT_FOUND;
-	return r;
+	/* An earlier try may have completed it, which makes this one fail. */
+	if (r == -DAL_NOT_FOUND || r == -DAL_CONDITION_NOT_MATCH) {
+		struct dal_call ask = dal_call_child(call);
+
+		ours = dal_maybe_look(f, &ask, &m, cond->if_match, ret_meta);
+		*ret_lost = r == -DAL_NOT_FOUND && ours == 0;
+	}
+	if (ours <= 0 && (unclear(r) || (r == -DAL_NOT_FOUND && ours < 0)))
+		*ret_maybe = m;
+	else
+		dal_maybe_done(&m);
+	return ours > 0 ? 0 : r;
 }
 
 int dal_commit_parts(struct dal_snapshot *s, struct dal_call *call, struct dal_up *up,
-	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, bool *ret_lost)
+	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, bool *ret_lost,
+	struct dal_maybe *ret_maybe)
 {
 	struct dal_file *f = s->f;
 	struct dal_call step = dal_file_step(f, call, 0);
@@ -280,7 +216,7 @@ int dal_commit_parts(struct dal_snapshot *s, struct dal_call *call, struct dal_u
 	if (!up->id) {
 		char *id = NULL;
 
-		r = dal_up_begin(f, up, &step, &id);
+		r = dal_op_multipart_begin(f->env->op, &step, up->path, &up->args, &id);
 		if (r < 0)
 			return dal_call_fail_as(call, &step.err);
 		pthread_mutex_lock(&f->lock);
@@ -291,6 +227,6 @@ int dal_commit_parts(struct dal_snapshot *s, struct dal_call *call, struct dal_u
 	if (r < 0)
 		return r;
 	step = dal_file_step(f, call, 0);
-	r = complete(s, &step, up, cond, ret_meta, ret_lost);
+	r = complete(s, &step, up, cond, ret_meta, ret_lost, ret_maybe);
 	return r < 0 ? dal_call_fail_as(call, &step.err) : 0;
 }

@@ -112,18 +112,18 @@ static int complete_meta(struct dal_call *call, const struct dal_snapshot *s,
 	return 0;
 }
 
-/* The snapshot is @obj in the store now. */
+/* What the file was at @gen, with @size bytes, is @obj in the store now. Takes @obj and *meta. */
 static void finish_locked(
-	struct dal_file *f, const struct dal_snapshot *s, struct dal_cobj *obj, struct dal_meta *meta)
+	struct dal_file *f, uint64_t size, uint64_t gen, struct dal_cobj *obj, struct dal_meta *meta)
 {
 	struct dal_extents dirty = f->dirty;
 	struct dal_cobj *old = f->base;
 
 	f->base = obj;
-	f->base_limit = DAL_MIN(s->end, f->since_limit);
+	f->base_limit = DAL_MIN(size, f->since_limit);
 	f->dirty = f->since;
 	f->since = dirty;
-	f->clean_gen = s->gen;
+	f->clean_gen = gen;
 	dal_extents_clear(&f->since);
 	dal_extents_clear(&f->gone);
 	dal_file_prune_locked(f, 0, UINT64_MAX);
@@ -136,15 +136,16 @@ static void finish_locked(
 
 /* Sends the snapshot, through @up or in one PUT. The new version in *ret_obj. */
 static int send(struct dal_snapshot *s, struct dal_call *call, const struct dal_commit *how,
-	struct dal_up *up, struct dal_meta *meta, struct dal_cobj **ret_obj, bool *ret_lost)
+	struct dal_up *up, struct dal_meta *meta, struct dal_cobj **ret_obj, bool *ret_lost,
+	struct dal_maybe *ret_maybe)
 {
 	struct dal_file *f = s->f;
 	struct dal_commit_cond cond = conditions(how, s->base);
 	struct dal_cobj *obj;
 	int r;
 
-	r = up ? dal_commit_parts(s, call, up, &cond, meta, ret_lost)
-	       : dal_commit_put(s, call, how, &cond, meta);
+	r = up ? dal_commit_parts(s, call, up, &cond, meta, ret_lost, ret_maybe)
+	       : dal_commit_put(s, call, how, &cond, meta, ret_maybe);
 	if (r == 0)
 		r = complete_meta(call, s, up ? &up->args : how->args, meta);
 	if (r < 0)
@@ -175,18 +176,56 @@ static int try_locked(struct dal_file *f, struct dal_call *call, const struct da
 	f->since_limit = s.end;
 	dal_extents_clear(&f->since);
 	pthread_mutex_unlock(&f->lock);
-	r = send(&s, call, how, up, &meta, &obj, ret_lost);
+	r = send(&s, call, how, up, &meta, &obj, ret_lost, &f->maybe);
 	pthread_mutex_lock(&f->lock);
-	f->tracking = false;
+	f->tracking = f->maybe.path != NULL;
 	if (up && r == 0)
 		up->finished = true;
 	if (r == 0)
-		finish_locked(f, &s, obj, &meta);
-	else if (up && !up->base)
-		dal_up_trim_locked(up, &f->limits, f->size);
+		finish_locked(f, s.end, s.gen, obj, &meta);
 	if (up)
 		dal_up_unref_locked(f, up);
 	dal_snapshot_done_locked(&s);
+	dal_meta_done(&meta);
+	return r;
+}
+
+int dal_commit_resolve_locked(struct dal_file *f, struct dal_call *call)
+{
+	struct dal_snapshot whole = { .f = f, .end = f->maybe.size };
+	const char *before = NULL;
+	struct dal_call step = dal_file_step(f, call, 0);
+	struct dal_cobj *obj = NULL;
+	struct dal_meta meta = { 0 };
+	int r;
+
+	assert(f->busy);
+	if (!f->maybe.path)
+		return 0;
+	if (base_at(f->base, f->maybe.path))
+		before = dal_cobj_etag(f->base);
+	/* The turn keeps both of them as they are: f->maybe and the base. */
+	pthread_mutex_unlock(&f->lock);
+	r = dal_maybe_look(f, &step, &f->maybe, before, &meta);
+	if (r > 0) {
+		r = complete_meta(&step, &whole, f->maybe.parts && f->up ? &f->up->args : NULL, &meta);
+		obj = r == 0 ? dal_cache_object(f->env->cache, f->maybe.path, meta.etag, f->maybe.size)
+			     : NULL;
+		if (r == 0 && !obj)
+			r = dal_fail_nomem(&step);
+	}
+	if (r < 0)
+		dal_call_fail_as(call, &step.err);
+	pthread_mutex_lock(&f->lock);
+	if (obj) {
+		if (f->maybe.parts && f->up)
+			f->up->finished = true;
+		finish_locked(f, f->maybe.size, f->maybe.gen, obj, &meta);
+	}
+	if (r == 0) {
+		f->tracking = false;
+		dal_maybe_done(&f->maybe);
+	}
 	dal_meta_done(&meta);
 	return r;
 }
@@ -212,6 +251,8 @@ int dal_commit_locked(
 	for (;;) {
 		lost = false;
 		r = dal_up_quiet_locked(f, call);
+		if (r == 0)
+			r = dal_commit_resolve_locked(f, call);
 		if (r == 0 && f->up && f->up->lost)
 			r = forget_lost_locked(f, call);
 		if (r == 0)
@@ -251,9 +292,6 @@ int dal_file_commit(
 		if (r == 0)
 			r = dal_commit_locked(f, call, how, ret_meta);
 		dal_file_idle_locked(f);
-		/* A stream goes on where the failed commit stopped it. */
-		if (r < 0)
-			dal_stream_kick_locked(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return r;

@@ -111,8 +111,9 @@ int dal_file_detach(struct dal_file *f, struct dal_call *call)
 			r = dal_file_busy_locked(f, call);
 		if (r < 0)
 			break;
+		r = dal_commit_resolve_locked(f, call);
 		/* While the turn was waited for, more may have gone. */
-		if (f->gone.bytes == 0) {
+		if (r == 0 && f->gone.bytes == 0) {
 			r = fetch_all_locked(f, call);
 			if (r == 0) {
 				dal_cobj_unref(dal_take(&f->base));
@@ -128,7 +129,7 @@ int dal_file_detach(struct dal_file *f, struct dal_call *call)
 			}
 		}
 		dal_file_idle_locked(f);
-	} while (r == 0 && f->base);
+	} while (r == 0 && (f->base || f->gone.bytes));
 	pthread_mutex_unlock(&f->lock);
 	return r;
 }

@@ -80,6 +80,7 @@ struct dal_file *dal_file_free(struct dal_file *f)
 	pthread_mutex_unlock(&f->lock);
 	dal_cobj_unref(f->base);
 	dal_meta_done(&f->meta);
+	dal_maybe_done(&f->maybe);
 	dal_extents_done(&f->dirty);
 	dal_extents_done(&f->gone);
 	dal_extents_done(&f->since);
@@ -263,7 +264,7 @@ static void cut_locked(struct dal_file *f, uint64_t size)
 	if (!f->up)
 		return;
 	dal_up_touch_locked(f->up, size, UINT64_MAX);
-	if (!f->busy && !f->up->base)
+	if (!f->busy && !f->up->base && !f->maybe.path)
 		dal_up_trim_locked(f->up, &f->limits, size);
 }
 

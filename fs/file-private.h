@@ -19,10 +19,20 @@
 #include "fs/file-data.h"
 
 #define DAL_PARTS_IN_FLIGHT 4u /* of one file, at most */
-#define DAL_COPY_BYTES ((uint64_t)512 << 20) /* a part copied by the server, unless there would be too many  \
-					      */
+#define DAL_COPY_BYTES                                                                                       \
+	((uint64_t)512 << 20) /* a part copied by the server, unless there would be too many                 \
+			       */
 
 struct dal_up;
+
+/* A version that may be in the store: what it is known by. */
+struct dal_maybe {
+	char *path; /* owned */
+	uint64_t size, gen; /* of the file when it was sent */
+	size_t parts; /* 0 for a PUT */
+	uint64_t sum_off; /* where the checked bytes begin; they go to the end */
+	uint32_t sum; /* their CRC32C */
+};
 
 struct dal_file {
 	struct dal_file_env *env; /* borrowed; constant */
@@ -46,9 +56,11 @@ struct dal_file {
 	struct dal_dirty blocks; /* dirty without gone */
 
 	bool busy; /* a commit or a detach runs */
-	bool tracking; /* a snapshot is being committed: */
+	bool tracking; /* a snapshot is being committed, or `maybe` has been: */
 	struct dal_extents since; /* what was written after it */
 	uint64_t since_limit; /* bytes of it that count still: truncation lowers it */
+
+	struct dal_maybe maybe; /* the commit of which nobody knows whether it was one; without path, none */
 
 	struct dal_up *up; /* a reference; the unfinished upload */
 	unsigned jobs; /* in env->uploads, for this file */
@@ -163,13 +175,12 @@ struct dal_up {
 	bool beginning;
 	bool lost; /* the store does not know it any more */
 	bool finished; /* completed: nothing to abort */
+	bool planned; /* the list is a commit's: a stream cannot go on behind its short last part */
 	uint64_t pause_ns; /* streaming rests until then, after a failure */
 };
 
 /* NULL when memory has run out. */
 struct dal_up *dal_up_new(const struct dal_commit *how, bool conditional);
-/* Begins it in the store. Conditions are for completing. Without the lock. */
-int dal_up_begin(struct dal_file *f, const struct dal_up *up, struct dal_call *call, char **ret_id);
 /* Makes @n parts out of the plan's, keeping what has been sent and still holds. */
 int dal_up_plan_locked(
 	struct dal_up *up, struct dal_call *call, const struct dal_plan_part *plan, size_t n, bool keep_sent);
@@ -209,6 +220,12 @@ uint64_t dal_stream_drop_locked(struct dal_file *f);
 int dal_commit_locked(
 	struct dal_file *f, struct dal_call *call, const struct dal_commit *how, struct dal_meta *ret_meta);
 
+/*
+ * Finds out what became of f->maybe: afterwards the file's base is that version, or it is known that there is
+ * none. The turn is the caller's. Lets go of the lock.
+ */
+int dal_commit_resolve_locked(struct dal_file *f, struct dal_call *call);
+
 /* Commit, asking the store (commit-send.c). Without the lock. */
 
 /* The conditions a commit goes with. */
@@ -217,12 +234,27 @@ struct dal_commit_cond {
 	bool if_not_exists;
 };
 
-/* One PUT of the whole snapshot. */
+/* One PUT of the whole snapshot. *ret_maybe is set when it fails in a way that may have been a success. */
 int dal_commit_put(struct dal_snapshot *s, struct dal_call *call, const struct dal_commit *how,
-	const struct dal_commit_cond *cond, struct dal_meta *ret_meta);
+	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, struct dal_maybe *ret_maybe);
 /*
  * Sends what @up, planned, lacks, and completes it. *ret_lost: the store does not know the upload any more.
- * Parts that were sent are kept when it fails.
+ * Parts that were sent are kept when it fails. *ret_maybe as above.
  */
 int dal_commit_parts(struct dal_snapshot *s, struct dal_call *call, struct dal_up *up,
-	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, bool *ret_lost);
+	const struct dal_commit_cond *cond, struct dal_meta *ret_meta, bool *ret_lost,
+	struct dal_maybe *ret_maybe);
+
+/* Was it us (commit-verify.c)? Without the lock. */
+
+/* Remembers a PUT of @body, or an upload with @up's parts, of the snapshot. False when that cannot be done.
+ */
+bool dal_maybe_put(
+	struct dal_snapshot *s, const char *path, const struct dal_body *body, struct dal_maybe *ret);
+bool dal_maybe_parts(struct dal_snapshot *s, const struct dal_up *up, struct dal_maybe *ret);
+/* 1 when the object there is what @m remembers and not version @before, 0 when not, or why it cannot be told.
+ */
+int dal_maybe_look(struct dal_file *f, struct dal_call *call, const struct dal_maybe *m, const char *before,
+	struct dal_meta *ret_meta);
+/* Takes a zeroed one, and zeroes it. */
+void dal_maybe_done(struct dal_maybe *m);

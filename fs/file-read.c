@@ -9,7 +9,7 @@
  * A clean range of the base, which is what most reads are, is one call of the cache and no copy.
  *
  * When another thread commits while this one reads, the base it noted may be replaced in the store under its
- * hands. The read then simply starts again over the new one.
+ * hands. The read then waits for that commit and starts again over the new one.
  */
 
 #include <assert.h>
@@ -210,15 +210,25 @@ static int read_runs(
 	return r;
 }
 
-/* True when the file's base is not @base any more: somebody committed. */
-static bool base_replaced(struct dal_file *f, const struct dal_cobj *base)
+/*
+ * After @base was found to be replaced in the store: true when we did it ourselves, so that reading again
+ * makes sense. A commit under way is waited for, one that ended in doubt is looked into.
+ */
+static bool replaced_by_us(struct dal_file *f, struct dal_call *call, const struct dal_cobj *base)
 {
-	bool replaced;
+	struct dal_call ask = dal_call_child(call);
+	bool ours;
 
 	pthread_mutex_lock(&f->lock);
-	replaced = f->base != base;
+	ours = f->base != base;
+	if (!ours && dal_file_busy_locked(f, &ask) == 0) {
+		if (f->base == base)
+			(void)dal_commit_resolve_locked(f, &ask);
+		ours = f->base != base;
+		dal_file_idle_locked(f);
+	}
 	pthread_mutex_unlock(&f->lock);
-	return replaced;
+	return ours;
 }
 
 int dal_file_read(struct dal_file *f, struct dal_call *call, struct dal_reader *reader, uint64_t off,
@@ -253,7 +263,7 @@ int dal_file_read(struct dal_file *f, struct dal_call *call, struct dal_reader *
 			dal_file_view_done(v);
 			/* Not only a failed condition: what was replaced may be gone altogether. */
 			again = (r == -DAL_CONDITION_NOT_MATCH || r == -DAL_NOT_FOUND) && rd.base &&
-				base_replaced(f, rd.base);
+				replaced_by_us(f, call, rd.base);
 		}
 		reading_done(&rd);
 	} while (again);

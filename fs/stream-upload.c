@@ -55,13 +55,25 @@ static uint64_t drop_part_locked(struct dal_file *f, const struct dal_upart *p)
 	return freed;
 }
 
+/* True when the file has an upload whose parts can go, and go away, one by one. */
+static bool streaming_locked(struct dal_file *f)
+{
+	struct dal_up *up = f->up;
+
+	if (!up || f->busy || up->lost || f->maybe.path || up->base || f->base_limit > 0)
+		return false;
+	if (up->planned)
+		dal_up_trim_locked(up, &f->limits, f->size);
+	return true;
+}
+
 uint64_t dal_stream_drop_locked(struct dal_file *f)
 {
 	struct dal_up *up = f->up;
 	uint64_t freed = 0;
 	size_t i;
 
-	if (!up || up->conditional || up->lost || up->base || f->busy || f->base_limit > 0)
+	if (!streaming_locked(f) || up->conditional)
 		return 0;
 	for (i = up->dropped; i < up->n && freed < DAL_BLOCK_SIZE; i++) {
 		const struct dal_upart *p = &up->v[i];
@@ -103,7 +115,7 @@ static void begin_job(void *arg)
 	struct dal_up *up = job->up;
 	struct dal_call call = job_call(f), step = dal_file_step(f, &call, 0);
 	char *id = NULL;
-	int r = dal_up_begin(f, up, &step, &id);
+	int r = dal_op_multipart_begin(f->env->op, &step, up->path, &up->args, &id);
 
 	pthread_mutex_lock(&f->lock);
 	up->beginning = false;
@@ -236,7 +248,7 @@ void dal_stream_kick_locked(struct dal_file *f)
 	struct dal_up *up = f->up;
 	size_t i;
 
-	if (!up || f->busy || up->lost || up->base || f->base_limit > 0 || atomic_load(&f->closing))
+	if (!streaming_locked(f) || atomic_load(&f->closing))
 		return;
 	if (up->pause_ns && dal_now_ns() < up->pause_ns)
 		return;
@@ -280,11 +292,12 @@ int dal_file_stream_abort(struct dal_file *f)
 			r = dal_file_busy_locked(f, &call);
 		if (r < 0)
 			break;
+		r = dal_commit_resolve_locked(f, &call);
 		/* While the turn was waited for, more may have gone. */
-		if (f->gone.bytes == 0)
+		if (r == 0 && f->gone.bytes == 0)
 			dal_file_drop_up_locked(f);
 		dal_file_idle_locked(f);
-	} while (f->up);
+	} while (r == 0 && f->up);
 	pthread_mutex_unlock(&f->lock);
 	if (r < 0)
 		dal_log(DAL_LOG_WARN, "an upload cannot be given up, it has the only copy of data: %s",

@@ -84,15 +84,6 @@ void dal_up_ref_locked(struct dal_up *up)
 	up->refs++;
 }
 
-int dal_up_begin(struct dal_file *f, const struct dal_up *up, struct dal_call *call, char **ret_id)
-{
-	struct dal_write_args args = up->args;
-
-	args.if_match = NULL;
-	args.if_not_exists = false;
-	return dal_op_multipart_begin(f->env->op, call, up->path, &args, ret_id);
-}
-
 /* Aborting */
 
 struct abort_job {
@@ -152,8 +143,9 @@ void dal_up_unref_locked(struct dal_file *f, struct dal_up *up)
 
 void dal_file_drop_up_locked(struct dal_file *f)
 {
-	if (f->up)
-		dal_up_unref_locked(f, dal_take(&f->up));
+	if (!f->up)
+		return;
+	dal_up_unref_locked(f, dal_take(&f->up));
 }
 
 int dal_up_quiet_locked(struct dal_file *f, struct dal_call *call)
@@ -204,7 +196,7 @@ int dal_up_plan_locked(
 		p->part.len = plan[i].len;
 	}
 	up->n = n;
-	up->next = n;
+	up->planned = true;
 	return 0;
 }
 
@@ -240,6 +232,7 @@ void dal_up_trim_locked(struct dal_up *up, const struct dal_plan_limits *l, uint
 	}
 	up->next = 0;
 	up->dropped = DAL_MIN(up->dropped, up->n);
+	up->planned = false;
 }
 
 static int send_copy(struct dal_file *f, struct dal_up *up, struct dal_snapshot *s, struct dal_call *call,
