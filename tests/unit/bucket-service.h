@@ -540,8 +540,8 @@ static int bucket_complete(struct dal_backend *b, struct dal_call *call, const c
 	struct bucket *k = dal_container_of(b, struct bucket, b);
 	struct bucket_upload *u;
 	struct bucket_object *o;
-	char *bytes;
-	uint64_t size;
+	char *bytes = NULL;
+	uint64_t size = 0;
 	int r = bucket_enter(k, call, BUCKET_COMPLETE);
 
 	if (r < 0)
