@@ -150,11 +150,15 @@ int dal_s3_refused(struct dal_s3 *s, struct dal_call *call, const struct dal_s3_
 	struct meaning m = meaning_of(req);
 	struct dal_buf text = DAL_BUF_INIT(1024);
 	bool ok = dal_buf_printf(&text, "%d", a->status);
+	size_t len = strlen(a->error.message);
 	int r;
 
+	/* Sentences of servers end in a full stop, and this one goes on. */
+	while (len && a->error.message[len - 1] == '.')
+		len--;
 	if (a->shaped)
-		ok = ok && dal_buf_printf(&text, " %s%s%.120s", a->error.code,
-				   a->error.message[0] ? ": " : "", a->error.message);
+		ok = ok && dal_buf_printf(&text, " %s%s%.*s", a->error.code, len ? " - " : "",
+				   (int)DAL_MIN(len, (size_t)120), a->error.message);
 	else if (!is_head(req) && a->media_type[0])
 		ok = ok && dal_buf_printf(&text, " (%s, not S3's XML)", a->media_type);
 	if (m.hint)

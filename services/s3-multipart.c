@@ -196,8 +196,13 @@ static int completed(struct dal_s3 *s, struct dal_call *call, const struct dal_s
 	r = dal_s3_head(s, call, o->path, &none, &meta);
 	if (r < 0)
 		return r;
-	good = meta.size == o->size &&
-	       (dal_s3_etag_same(meta.etag, o->etag) || (etag && dal_s3_etag_same(meta.etag, etag)));
+	/* Ceph's answer has an empty ETag: then the object's own counts, which must be the parts' where that
+	 * is known. */
+	if (etag && *etag)
+		good = dal_s3_etag_same(meta.etag, o->etag) || dal_s3_etag_same(meta.etag, etag);
+	else
+		good = !o->etag[0] || dal_s3_etag_same(meta.etag, o->etag);
+	good = good && meta.size == o->size;
 	if (good) {
 		*ret_meta = meta;
 		return 0;

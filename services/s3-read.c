@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "services/s3-headers.h"
 
@@ -25,7 +26,8 @@ struct s3_stream {
 	struct dal_stream base;
 	struct dal_http_response *resp; /* owned; NULL for an empty stream */
 	struct dal_s3_hasher *hasher; /* owned; NULL when nothing can be verified */
-	char crc32c[16]; /* what the hash must be, "": compare with the ETag */
+	char expected[40]; /* what its hash must be: layers above may take the metadata away */
+	bool by_crc32c; /* a CRC32C in base64, else an MD5 in hex */
 	char *what; /* owned; "s3://bucket/key" for messages */
 	uint64_t pos; /* bytes handed out */
 	bool failed;
@@ -49,11 +51,10 @@ static int verify(struct s3_stream *st, struct dal_call *call, bool first_read)
 
 	if (!dal_s3_hasher_finish(st->hasher, &d))
 		return dal_fail_nomem(call);
-	if (st->crc32c[0] ? !strcmp(d.crc32c_base64, st->crc32c)
-			  : dal_s3_etag_same(d.md5, st->base.meta.etag))
+	if (st->by_crc32c ? !strcmp(d.crc32c_base64, st->expected) : !strcasecmp(d.md5, st->expected))
 		return 0;
 	r = dal_fail_temporary(call, DAL_UNEXPECTED, "GET %s: the bytes received do not fit their %s",
-		st->what, st->crc32c[0] ? "CRC32C" : "ETag");
+		st->what, st->by_crc32c ? "CRC32C" : "ETag");
 	if (!first_read)
 		call->err.retry = DAL_PERSISTENT;
 	return r;
@@ -176,6 +177,7 @@ static bool start_hasher(struct dal_s3 *s, struct s3_stream *st)
 	const char *crc = dal_http_header(st->resp, "x-amz-checksum-crc32c");
 	const char *sse = dal_http_header(st->resp, "x-amz-server-side-encryption");
 	bool kms = sse && dal_starts_with(sse, "aws:kms");
+	const char *etag = st->base.meta.etag;
 
 	if (s->checksum == DAL_S3_CHECKSUM_NONE || st->base.off || st->base.len != st->base.meta.size ||
 		!st->base.len)
@@ -183,13 +185,14 @@ static bool start_hasher(struct dal_s3 *s, struct s3_stream *st)
 	/* A composite checksum, of a multipart object, has a "-N" and says nothing about the bytes as they
 	 * come. */
 	if (crc && strlen(crc) == 8) {
-		snprintf(st->crc32c, sizeof(st->crc32c), "%s", crc);
-		st->hasher = dal_s3_hasher_new(DAL_S3_CRC32C);
-	} else if (!s->etag_is_not_md5 && !kms && dal_s3_etag_is_md5(st->base.meta.etag)) {
-		st->hasher = dal_s3_hasher_new(DAL_S3_MD5);
+		st->by_crc32c = true;
+		snprintf(st->expected, sizeof(st->expected), "%s", crc);
+	} else if (!s->etag_is_not_md5 && !kms && dal_s3_etag_is_md5(etag)) {
+		snprintf(st->expected, sizeof(st->expected), "%.32s", etag + (*etag == '"'));
 	} else {
 		return true;
 	}
+	st->hasher = dal_s3_hasher_new(st->by_crc32c ? DAL_S3_CRC32C : DAL_S3_MD5);
 	return st->hasher != NULL;
 }
 
