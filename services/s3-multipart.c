@@ -74,6 +74,7 @@ int dal_s3_multipart_part(struct dal_backend *b, struct dal_call *call, const ch
 	if (!r)
 		r = dal_s3_send(s, call, &req, &resp);
 	if (!r) {
+		dal_s3_drain(call, resp);
 		etag = dal_http_header(resp, "etag");
 		r = keep_etag(s, call, &req, etag, part);
 	}

@@ -104,6 +104,8 @@ int dal_s3_head(struct dal_s3 *s, struct dal_call *call, const char *path, const
 		r = dal_s3_send(s, call, &req, &resp);
 	status = req.answer.status;
 	if (!r)
+		dal_s3_drain(call, resp);
+	if (!r)
 		r = head_meta(s, call, &req, args, resp, ret_meta);
 	else if (status == 403 || status == 400 || (status == 404 && !req.answer.from_s3))
 		r = stat_by_get(s, call, path, args, ret_meta);

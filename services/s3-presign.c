@@ -33,6 +33,20 @@ static bool presign_headers(const struct dal_s3 *s, enum dal_presign_op op, stru
 	return op == DAL_PRESIGN_WRITE ? dal_s3_headers_store(s, req) : dal_s3_headers_access(s, req);
 }
 
+/* A signature names the region, and whoever uses the URL cannot correct it: a guess is made certain before.
+ */
+static void find_region(struct dal_s3 *s, struct dal_call *call)
+{
+	struct dal_s3_request req = { .method = "HEAD" };
+	struct dal_call child = dal_call_child(call);
+
+	if (!s->aws || !atomic_load(&s->region_guessed))
+		return;
+	if (!dal_s3_send_only(s, &child, &req))
+		atomic_store(&s->region_guessed, false);
+	dal_s3_request_done(&req);
+}
+
 static int sign_url(struct dal_s3 *s, struct dal_call *call, const struct dal_s3_request *req,
 	uint64_t expire_s, char **ret_uri)
 {
@@ -45,6 +59,7 @@ static int sign_url(struct dal_s3 *s, struct dal_call *call, const struct dal_s3
 
 	if (r < 0)
 		return r;
+	find_region(s, call);
 	dal_s3_region(s, region);
 	if (!dal_s3_address(s, region, req->key, &host, &path))
 		r = dal_fail_nomem(call);

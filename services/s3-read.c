@@ -30,6 +30,7 @@ struct s3_stream {
 	bool by_crc32c; /* a CRC32C in base64, else an MD5 in hex */
 	char *what; /* owned; "s3://bucket/key" for messages */
 	uint64_t pos; /* bytes handed out */
+	bool exact; /* the answer ends with the stream */
 	bool failed;
 };
 
@@ -92,8 +93,12 @@ static int stream_read(struct dal_stream *s, struct dal_call *call, void *buf, s
 			return r;
 	}
 	st->pos += n;
-	if (st->pos == s->len)
+	if (st->pos == s->len) {
+		/* The end of the answer must be seen for its connection to be used again. */
+		if (st->exact)
+			dal_s3_drain(call, st->resp);
 		st->resp = dal_http_close(st->resp);
+	}
 	*ret_n = n;
 	return 0;
 }
@@ -298,6 +303,7 @@ static int open_stream(struct dal_s3 *s, struct dal_call *call, const struct dal
 	st->base.meta.has_size = true;
 	st->base.off = range.first;
 	st->base.len = range.len;
+	st->exact = dal_http_length(st->resp) == range.skip + range.len;
 	if (!start_hasher(s, st)) {
 		stream_close(&st->base);
 		return dal_fail_nomem(call);

@@ -262,6 +262,7 @@ static bool learn_region(struct dal_s3 *s, const struct dal_s3_answer *a, const 
 	learnt = strcmp(s->region, a->error.region) != 0;
 	copy_text(s->region, sizeof(s->region), a->error.region);
 	pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->region_guessed, false);
 	if (learnt)
 		dal_log(DAL_LOG_INFO, "s3: bucket %s is in region %s, not %s: option region saves a request",
 			s->bucket, a->error.region, used);
@@ -350,19 +351,25 @@ int dal_s3_send(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *
 	}
 }
 
+void dal_s3_drain(struct dal_call *call, struct dal_http_response *resp)
+{
+	struct dal_call child = dal_call_child(call);
+	char buf[1024];
+	size_t n = 1;
+
+	for (size_t total = 0; n && total < ERROR_BODY_MAX; total += n)
+		if (dal_http_read(resp, &child, buf, sizeof(buf), &n) < 0)
+			return;
+}
+
 int dal_s3_send_only(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *req)
 {
 	DAL_CLEANUP(dal_http_closep) struct dal_http_response *resp = NULL;
-	struct dal_call child = dal_call_child(call);
-	struct dal_buf rest = DAL_BUF_INIT(ERROR_BODY_MAX);
 	int r = dal_s3_send(s, call, req, &resp);
 
-	if (r < 0)
-		return r;
-	/* Only so that the connection can be used again. */
-	(void)dal_http_read_all(resp, &child, &rest);
-	dal_buf_done(&rest);
-	return 0;
+	if (!r)
+		dal_s3_drain(call, resp);
+	return r;
 }
 
 int dal_s3_send_xml(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *req,

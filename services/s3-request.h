@@ -45,11 +45,15 @@ DAL_MUST_CHECK bool dal_s3_header(struct dal_s3_request *req, const char *name, 
 int dal_s3_send(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *req,
 	struct dal_http_response **ret_resp);
 
-/* The same for requests whose answer is of no interest beyond success. */
+/* Reads what is left of an answer nobody needs, so that its connection can be used again. Failures mean
+ * nothing here. */
+void dal_s3_drain(struct dal_call *call, struct dal_http_response *resp);
+
+/* dal_s3_send() for requests whose answer is of no interest beyond success. */
 int dal_s3_send_only(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *req);
 
 /*
- * The same, and parses the answer with @sink. Anything but the promised XML is a temporary failure; an
+ * dal_s3_send(), and parses the answer with @sink. Anything but the promised XML is a temporary failure; an
  * <Error> in a 200 fails as one with that code does.
  */
 int dal_s3_send_xml(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *req,

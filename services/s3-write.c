@@ -95,6 +95,8 @@ int dal_s3_write(struct dal_backend *b, struct dal_call *call, const char *path,
 	if (!r)
 		r = dal_s3_send(s, call, &req, &resp);
 	if (!r)
+		dal_s3_drain(call, resp);
+	if (!r)
 		r = written(s, call, &req, resp, &digest, ret_meta);
 	else if (call->attempt > 0 && (req.answer.status == 412 || req.answer.status == 409) &&
 		 is_ours(s, call, path, body, &digest, ret_meta))

@@ -15,6 +15,7 @@
  * clock, and, by the probe, which conditions are obeyed.
  */
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,8 +126,11 @@ static bool is_aws(const struct dal_s3 *s)
 
 static bool is_loopback(const char *host)
 {
-	return dal_starts_with(host, "127.") || dal_starts_with(host, "localhost") ||
-	       dal_starts_with(host, "[::1]");
+	size_t len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+
+	if (len == strspn(host, "0123456789."))
+		return dal_starts_with(host, "127.");
+	return (len == 9 && !strncmp(host, "localhost", 9)) || (len == 5 && !strncmp(host, "[::1]", 5));
 }
 
 /* Splits the endpoint into scheme, host and base path. */
@@ -152,6 +156,8 @@ static int set_endpoint(struct dal_s3 *s, struct dal_call *call, const char *url
 	if (!made_of(s->host, ".-_:[]", 253) || (*s->base_path && !made_of(s->base_path, "/.-_~%", 1024)))
 		return dal_fail(call, DAL_CONFIG_INVALID,
 			"s3: endpoint %s: is not a URL like https://host:port", url);
+	for (char *p = s->host; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
 	/* The HTTP client leaves the scheme's own port out of the Host header, which is signed. */
 	if (dal_ends_with(s->host, s->tls ? ":443" : ":80"))
 		*strrchr(s->host, ':') = '\0';
@@ -219,6 +225,7 @@ static int set_region(struct dal_s3 *s, struct dal_call *call, const struct dal_
 		region = getenv("AWS_DEFAULT_REGION");
 	if ((!region || !*region) && load)
 		region = profile = dal_s3_profile_region(cfg);
+	atomic_init(&s->region_guessed, !region || !*region);
 	if (!region || !*region)
 		region = DEFAULT_REGION;
 	if (!made_of(region, "-_.", DAL_S3_REGION_MAX - 1))

@@ -51,6 +51,7 @@ struct dal_s3 {
 
 	/* learnt */
 	char region[DAL_S3_REGION_MAX]; /* guarded by lock */
+	atomic_bool region_guessed; /* nobody has named it, no answer has corrected it */
 	_Atomic int64_t skew_ns; /* the server's clock minus ours */
 	atomic_bool if_match_bare; /* PUT wants If-Match without quotes (Ceph RGW) */
 	atomic_bool takes_crc32c; /* the server echoed a CRC32C: it checks them */
