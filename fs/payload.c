@@ -144,6 +144,10 @@ static int read_base(struct dal_payload *src, struct dal_call *call, uint64_t of
 	size_t n = 0;
 	int r = dal_cobj_read_into(src->s->base, call, off, buf, len, &n);
 
+	/* "Not found" is what an upload that is gone says: not to be mixed up with. */
+	if (r == -DAL_NOT_FOUND)
+		return dal_fail(call, DAL_CONDITION_NOT_MATCH, "%s: it was deleted by someone else",
+			dal_cobj_path(src->s->base));
 	if (r == 0 && n != len)
 		r = dal_fail(call, DAL_UNEXPECTED, "%s: shorter than it was", dal_cobj_path(src->s->base));
 	return r;

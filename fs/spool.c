@@ -35,6 +35,14 @@ void dal_spool_done(struct dal_spool *s)
 	s->n_free = s->cap_free = 0;
 }
 
+/* No directory, no right to it: a broken set-up, not something about the file that is written. */
+static int fail_open(struct dal_call *call, int sys_errno, const char *dir)
+{
+	int r = dal_fail_errno(call, sys_errno, "spool %s", dir);
+
+	return r == -DAL_NO_SPACE ? r : dal_fail(call, DAL_UNEXPECTED, "%s", call->err.msg);
+}
+
 static int open_unlinked(struct dal_call *call, const char *dir)
 {
 	DAL_CLEANUP(dal_mem_freep) char *name = NULL;
@@ -43,13 +51,13 @@ static int open_unlinked(struct dal_call *call, const char *dir)
 	if (fd >= 0)
 		return fd;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-		return dal_fail_errno(call, errno, "spool %s", dir);
+		return fail_open(call, errno, dir);
 	name = dal_asprintf("%s/.dalfs-spool-XXXXXX", dir);
 	if (!name)
 		return dal_fail_nomem(call);
 	fd = mkostemp(name, O_CLOEXEC);
 	if (fd < 0)
-		return dal_fail_errno(call, errno, "spool %s", dir);
+		return fail_open(call, errno, dir);
 	unlink(name);
 	return fd;
 }

@@ -142,6 +142,56 @@ static void test_lost_answers_are_not_lost_races(void **state)
 	close_store();
 }
 
+static void test_a_lost_answer_wins_no_lock_file(void **state)
+{
+	struct dal_capability cap = S3;
+	struct dal_file *f;
+
+	open_store(&cap, SMALL);
+	f = dal_file_new(&env);
+	atomic_store(&k->fail[BUCKET_WRITE], 1);
+	assert_int_equal(commit_as(f, "lock", true, NULL), -DAL_UNEXPECTED);
+	/* Someone else's, and the same to the byte. */
+	make_object("lock", 1, 0);
+	assert_int_equal(commit_as(f, "lock", true, NULL), -DAL_CONDITION_NOT_MATCH);
+	dal_file_free(f);
+	close_store();
+}
+
+static void test_what_is_written_after_a_lost_answer_stays(void **state)
+{
+	struct dal_capability cap = S3;
+	struct dal_call call = within();
+	struct dal_file *f;
+	unsigned large;
+
+	for (large = 0; large < 2; large++) {
+		uint64_t size = large ? 1000000 : 100000;
+
+		open_store(&cap, SMALL);
+		make_object("f", 1, size);
+		f = open_file("f");
+		put(f, 2, 1000, 10);
+		atomic_store(&k->lose[large ? BUCKET_COMPLETE : BUCKET_WRITE], 1);
+		assert_int_equal(commit(f), -DAL_TIMED_OUT);
+		/* The base is ours, nobody has told us yet: what is not here is found all the same. */
+		dal_cache_forget(cache, "f");
+		assert_int_equal(dal_file_truncate(f, &call, size - 500), 0);
+		put(f, 3, 50000, 10);
+		check(f, 1, 60000, 30000);
+		check(f, 2, 1000, 10);
+		assert_int_equal(commit(f), 0);
+		check(f, 1, 0, 1000);
+		check(f, 2, 1000, 10);
+		check(f, 1, 1010, 50000 - 1010);
+		check(f, 3, 50000, 10);
+		check(f, 1, 50010, size - 500 - 50010);
+		assert_int_equal(dal_file_size(f), size - 500);
+		dal_file_free(f);
+		close_store();
+	}
+}
+
 /* Conditions */
 
 static void test_lost_race_keeps_data_for_a_conflict_copy(void **state)
@@ -472,6 +522,8 @@ int main(void)
 		cmocka_unit_test(test_vanished_upload_is_begun_again),
 		cmocka_unit_test(test_vanished_upload_with_the_only_copy_is_an_error),
 		cmocka_unit_test(test_lost_answers_are_not_lost_races),
+		cmocka_unit_test(test_a_lost_answer_wins_no_lock_file),
+		cmocka_unit_test(test_what_is_written_after_a_lost_answer_stays),
 		cmocka_unit_test(test_lost_race_keeps_data_for_a_conflict_copy),
 		cmocka_unit_test(test_exclusive_is_for_the_first_version),
 		cmocka_unit_test(test_metadata_is_what_was_sent),
