@@ -5,7 +5,7 @@
  *
  * The version of the source is pinned by x-amz-copy-source-if-match where the probe has seen the server obey
  * it. Elsewhere (Ceph RGW ignores it) HEAD looks at the version just before: what is written between the two
- * requests is copied unseen, and the copy's ETag, compared afterwards where it can be, shows it.
+ * requests is copied unseen.
  */
 
 #include <stdlib.h>

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Where S3's keys come from: options, environment, profile files, web identity, container, instance metadata. The first
- * source that has any is kept; keys with an end are renewed before it. Nothing falls back to anonymous requests.
+ * Where S3's keys come from: options, environment, profile files, web identity, container, instance metadata.
+ * The first source that has any is kept; keys with an end are renewed before it. Nothing falls back to
+ * anonymous requests.
  *
  * Threads: any.
  */
@@ -13,7 +14,7 @@
 #include "services/http-client.h"
 #include "services/s3-sign.h"
 
-/* access_key_id, secret_access_key, session_token, profile, role_arn, …, disable_config_load, disable_ec2_metadata. */
+/* access_key_id, secret_access_key, session_token, profile, role_arn, disable_config_load and the like. */
 extern const struct dal_option dal_s3_credentials_options[];
 
 struct dal_s3_credentials;
@@ -30,7 +31,7 @@ int dal_s3_credentials_new(struct dal_call *call, const struct dal_config *cfg, 
 /* Takes NULL; returns NULL. Secrets are wiped. */
 struct dal_s3_credentials *dal_s3_credentials_free(struct dal_s3_credentials *c);
 
-/* The keys to sign with now, fetched or renewed when needed. PERMISSION_DENIED says which sources were tried. */
+/* The keys to sign with now, renewed when needed. PERMISSION_DENIED says which sources were tried. */
 int dal_s3_credentials_get(struct dal_s3_credentials *c, struct dal_call *call, struct dal_s3_keys *ret_keys);
 /* Wipes and releases. Takes zeroed ones. */
 void dal_s3_keys_done(struct dal_s3_keys *keys);

@@ -42,7 +42,6 @@ int dal_s3_digest_body(
 bool dal_s3_etag_is_md5(const char *etag);
 /* True when the two are the same, quotes aside. */
 bool dal_s3_etag_same(const char *a, const char *b);
-/* The ETag S3 gives an upload of these parts: the MD5 of their MD5s, "-", their number. "" when one is no
- * MD5. */
+/* The ETag of an upload of these parts: the MD5 of their MD5s, "-", their number. False: one is no MD5. */
 struct dal_part;
 bool dal_s3_etag_of_parts(const struct dal_part *parts, size_t n, char ret[48]);

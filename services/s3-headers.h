@@ -26,8 +26,7 @@ DAL_MUST_CHECK bool dal_s3_headers_condition(
 /* @etag in quotes, which are added when it has none. Caller owns; NULL: no memory. */
 char *dal_s3_etag_quoted(const char *etag);
 
-/* Metadata of object @key from the headers of an answer to GET, HEAD or PUT; not the size. False: no memory.
- */
+/* Metadata of object @key, but its size, from an answer to GET, HEAD or PUT. False: no memory. */
 DAL_MUST_CHECK bool dal_s3_meta_of(
 	const struct dal_http_response *resp, const char *key, struct dal_meta *ret);
 
@@ -35,8 +34,7 @@ DAL_MUST_CHECK bool dal_s3_meta_of(
 int dal_s3_head(struct dal_s3 *s, struct dal_call *call, const char *path, const struct dal_stat_args *args,
 	struct dal_meta *ret_meta);
 
-/* CONDITION_NOT_MATCH unless the object's version is @etag: for servers that ignore conditions on a copy's
- * source. */
+/* CONDITION_NOT_MATCH unless the version is @etag: for servers that ignore a condition on a copy's source. */
 int dal_s3_check_version(struct dal_s3 *s, struct dal_call *call, const char *path, const char *etag);
 /* x-amz-copy-source-if-match, where the server obeys it; @etag may be NULL. */
 DAL_MUST_CHECK bool dal_s3_headers_source_match(

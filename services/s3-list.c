@@ -14,8 +14,7 @@
 /* Continuation tokens may carry a key of 1,024 bytes in base64, encoded once more. */
 #define QUERY_MAX (32 * 1024)
 
-/* Never one: a page of nothing but the marker that is named as the prefix is, MinIO takes for the last one.
- */
+/* Never one: MinIO takes a page of nothing but the marker named as the prefix for the last one. */
 static unsigned page_size(uint32_t limit)
 {
 	return limit < 2 ? 2 : DAL_MIN(limit, 1000u);

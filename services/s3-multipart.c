@@ -197,8 +197,7 @@ static int completed(struct dal_s3 *s, struct dal_call *call, const struct dal_s
 	r = dal_s3_head(s, call, o->path, &none, &meta);
 	if (r < 0)
 		return r;
-	/* Ceph's answer has an empty ETag: then the object's own counts, which must be the parts' where that
-	 * is known. */
+	/* Ceph's answer has an empty ETag: then the object's own must be the parts', where that is known. */
 	if (etag && *etag)
 		good = dal_s3_etag_same(meta.etag, o->etag) || dal_s3_etag_same(meta.etag, etag);
 	else

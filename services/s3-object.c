@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * HEAD, DELETE and COPY.
+ * HEAD and DELETE.
  *
  * HEAD has no body, so a refused one says little. When little is not enough (403, 400, or a 404 that may be a
  * proxy's), the first byte is asked for with GET, which has words, and which is as good an answer when it

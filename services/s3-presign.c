@@ -33,8 +33,7 @@ static bool presign_headers(const struct dal_s3 *s, enum dal_presign_op op, stru
 	return op == DAL_PRESIGN_WRITE ? dal_s3_headers_store(s, req) : dal_s3_headers_access(s, req);
 }
 
-/* A signature names the region, and whoever uses the URL cannot correct it: a guess is made certain before.
- */
+/* Whoever uses the URL cannot correct the region it is signed for: a guess is made certain before. */
 static void find_region(struct dal_s3 *s, struct dal_call *call)
 {
 	struct dal_s3_request req = { .method = "HEAD" };

@@ -3,17 +3,17 @@
 /*
  * What this server does with conditions, found out and not believed: a store that ignores a condition in
  * silence loses data when it is relied on. A capability bit is set only after the server has refused a
- * condition that does not hold, and obeyed one that does.
+ * condition that does not hold, and obeyed one that does. (!) marks what must be refused.
  *
- *   list        one page of one key: proves endpoint, bucket, key, clock and region, which every other
- * request needs put chain   create If-None-Match:*, again (must fail), If-Match right, wrong (must fail),
- * DELETE If-Match wrong (must fail) copy chain  put, copy onto itself with x-amz-copy-source-if-match wrong
- * (must fail), right, If-None-Match:* (must fail) end chain   put, begin, part, complete If-Match wrong (must
- * fail), complete If-None-Match:* (must fail), abort clean-up    one DeleteObjects for the three scratch
- * objects
+ *   list         one page: proves endpoint, bucket, key, clock and region, which all else needs
+ *   create       PUT If-None-Match:*, with a CRC32C: may we write, and are checksums taken
+ *   put chain    create again (!), If-Match right, wrong (!), DELETE If-Match wrong (!)
+ *   copy chain   put, copy onto itself with the source's If-Match wrong (!), right, If-None-Match:* (!)
+ *   end chain    put, begin, part, complete If-Match wrong (!), complete If-None-Match:* (!), abort
+ *   clean-up     one DeleteObjects for the three scratch objects
  *
- * The chains touch an object each and run side by side, so that the whole takes nine round trips. A
- * credential that may not write leaves all bits unset, which is no failure: the store can be read.
+ * The chains touch an object each and run side by side: nine round trips in all. A credential that may not
+ * write leaves all bits unset, which is no failure: the store can be read.
  */
 
 #include <errno.h>

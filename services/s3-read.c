@@ -187,8 +187,7 @@ static bool start_hasher(struct dal_s3 *s, struct s3_stream *st)
 	if (s->checksum == DAL_S3_CHECKSUM_NONE || st->base.off || st->base.len != st->base.meta.size ||
 		!st->base.len)
 		return true;
-	/* A composite checksum, of a multipart object, has a "-N" and says nothing about the bytes as they
-	 * come. */
+	/* The checksum of a multipart object has a "-N" and says nothing about the bytes as they come. */
 	if (crc && strlen(crc) == 8) {
 		st->by_crc32c = true;
 		snprintf(st->expected, sizeof(st->expected), "%s", crc);

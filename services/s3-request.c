@@ -4,9 +4,9 @@
  * Address, sign, send, and look at the status. A refusal is read to its end and then asked whether it teaches
  * something:
  *
- *   another region   x-amz-bucket-region, <Region>       the region is kept for all requests to come
- *   another time     RequestTimeTooSkewed and Date       the difference is kept and added to every time that
- * is signed the same place   a redirect to the very same URL     nothing
+ *   another region   x-amz-bucket-region, <Region>     is kept for all requests to come
+ *   another time     RequestTimeTooSkewed and Date     is added to every time that is signed
+ *   the same place   a redirect to the very same URL   nothing
  *
  * Then the request is sent again, at once, and each of the three happens at most once per request: a server
  * that teaches in circles gets an error. Redirects to other hosts are not followed: they would receive signed

@@ -45,8 +45,7 @@ DAL_MUST_CHECK bool dal_s3_header(struct dal_s3_request *req, const char *name, 
 int dal_s3_send(struct dal_s3 *s, struct dal_call *call, struct dal_s3_request *req,
 	struct dal_http_response **ret_resp);
 
-/* Reads what is left of an answer nobody needs, so that its connection can be used again. Failures mean
- * nothing here. */
+/* Reads the rest of an answer, so that its connection can be used again. Failures mean nothing here. */
 void dal_s3_drain(struct dal_call *call, struct dal_http_response *resp);
 
 /* dal_s3_send() for requests whose answer is of no interest beyond success. */
@@ -71,8 +70,7 @@ DAL_MUST_CHECK bool dal_s3_query(struct dal_buf *query, const char *name, const 
 /* Whether @text is UTF-8, as S3's keys are. */
 bool dal_s3_is_utf8(const char *text);
 
-/* Where @key is: the Host header's value, the encoded path, both without a query. @region: of the address and
- * the scope. */
+/* Where @key is for @region: the Host header's value, and the encoded path without a query. */
 DAL_MUST_CHECK bool dal_s3_address(const struct dal_s3 *s, const char *region, const char *key,
 	struct dal_buf *ret_host, struct dal_buf *ret_path);
 /* A copy of the region in use. */

@@ -169,8 +169,7 @@ bool dal_s3_listing_finish(struct dal_s3_listing *l)
 
 		if (l->encoded && !decode(e->path, &nul))
 			return false;
-		/* C strings, and so the whole tree above, cannot carry such a key: it is left out, not its
-		 * folder. */
+		/* C strings cannot carry such a key: it is left out, not its folder. */
 		if (nul)
 			*e->path = '\0';
 		unnamed = unnamed || nul;

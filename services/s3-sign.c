@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Signature Version 4 in four steps, each a buffer that feeds the next:
+ * Signature Version 4 in four steps, each feeding the next:
  *
  *   canonical request   method, path, sorted query, sorted headers, their names, payload hash: one a line
- *   string to sign      algorithm, time, scope (date/region/service/aws4_request), SHA-256 of the canonical
- * request signing key         HMAC chain over the secret, date, region, service: changes once a day, so the
- * last one is kept signature           HMAC of the string to sign; goes into Authorization or into
- * X-Amz-Signature
+ *   string to sign      algorithm, time, scope, SHA-256 of the canonical request
+ *   signing key         HMAC chain over the secret, date, region, service
+ *   signature           HMAC of the string to sign, for Authorization or X-Amz-Signature
  *
+ * The scope is date/region/service/aws4_request. The signing key changes once a day, so the last one is kept.
  * The order of sorting is that of the encoded bytes, names first, values second.
  */
 
@@ -197,8 +197,7 @@ static void items_free(struct item *v, size_t n)
 	free(v);
 }
 
-/* Sorted "name:value\n" lines in @lines, "name;name" in @names; several of one name become one line, with
- * commas. */
+/* Sorted "name:value\n" in @lines, "name;name" in @names; several of one name become one line. */
 static bool canonical_headers(
 	const char *host, const struct dal_pairs *headers, struct dal_buf *lines, struct dal_buf *names)
 {
@@ -330,8 +329,7 @@ int dal_s3_sign_query(struct dal_s3_signer *s, struct dal_call *call, const stru
 		       unused = DAL_BUF_INIT(CANONICAL_MAX);
 	char sig[2 * SHA_LEN + 1];
 	bool token = key->token && *key->token;
-	/* The names of the signed headers are part of the query that is signed, so they are worked out first.
-	 */
+	/* The names of the signed headers are part of the query, so they are worked out first. */
 	bool ok = stamp_init(&st, what) && canonical_headers(what->host, headers, &lines, &names) &&
 		  dal_buf_printf(&cred, "%s/%s/aws4_request", key->id, st.scope.data) &&
 		  dal_buf_puts(&query, what->query ? what->query : "") &&

@@ -9,7 +9,12 @@
  *     <Name>bucket</Name>       2   leaf: field(NULL, "Name", "bucket")
  *     <Contents>                2   record
  *       <Key>a</Key>            3   leaf: field("Contents", "Key", "a")
- *       <Owner><ID>…            4   ignored
+ *       <Owner><ID>...          4   ignored
+ *
+ * Keys may hold control characters, which XML 1.0 forbids, even as references. Servers write the references
+ * all the same ("&#x01;", AWS and Ceph), where they do not URL-encode, and expat would refuse the whole page
+ * for one odd key. So such a reference is replaced, before expat sees it, by one of the 32 "noncharacters"
+ * U+FDD0 to U+FDEF, which no text has, and turned into the control character in the finished text.
  */
 
 #include <stdlib.h>
@@ -221,8 +226,7 @@ void dal_s3_xml_freep(struct dal_s3_xml **x)
 	*x = dal_s3_xml_free(*x);
 }
 
-/* The control character that the reference "&#x01;" or "&#1;" means, -1 when @ref is none or means something
- * XML allows. */
+/* The forbidden control character that reference @ref, "&#x01;" or "&#1;", means; -1 for others. */
 static int control_of(const char *ref, size_t len)
 {
 	bool hex = len > 3 && (ref[2] == 'x' || ref[2] == 'X');

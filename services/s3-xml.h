@@ -87,8 +87,7 @@ struct dal_s3_listing {
 	struct dal_entry *entry; /* borrowed; the record being read */
 };
 struct dal_s3_xml_sink dal_s3_listing_sink(struct dal_s3_listing *l);
-/* Decodes the keys and puts the entries in key order. False: a key was not decodable. To be called once, at
- * the end. */
+/* Decodes the keys and sorts the entries. False: a key was not decodable. To be called once. */
 bool dal_s3_listing_finish(struct dal_s3_listing *l);
 void dal_s3_listing_done(struct dal_s3_listing *l);
 
@@ -116,6 +115,5 @@ struct dal_s3_deleted {
 struct dal_s3_xml_sink dal_s3_deleted_sink(struct dal_s3_deleted *d);
 void dal_s3_deleted_done(struct dal_s3_deleted *d);
 
-/* Puts @text as XML character data; false also for characters XML 1.0 cannot carry, which S3 refuses in such
- * a request. */
+/* Puts @text as XML character data; false also for characters that XML 1.0 cannot carry. */
 DAL_MUST_CHECK bool dal_s3_xml_put(struct dal_buf *out, const char *text);

@@ -3,13 +3,17 @@
 /*
  * S3 and what speaks its language.
  *
- *   s3.c            options, the instance, the table of functions
- *   s3-request.c    address, signature, sending, learning region and clock    s3-error.c    what refusals
- * mean s3-sign.c       Signature Version 4                                       s3-headers.c  arguments to
- * headers and back s3-xml.c        the parser                                                s3-results.c
- * answers that are lists s3-digest.c     MD5, SHA-256, CRC32C in one pass s3-read.c s3-write.c s3-object.c
- * s3-copy.c s3-multipart.c s3-list.c s3-presign.c s3-probe.c    the operations s3-credentials.c s3-profile.c
- * s3-sts.c s3-metadata.c                      where keys come from
+ *   s3.c              options, the instance, the table of functions
+ *   s3-request.c      address, sending, learning region and clock
+ *   s3-error.c        what refusals mean
+ *   s3-sign.c         Signature Version 4
+ *   s3-headers.c      arguments to headers and back
+ *   s3-xml.c          the parser
+ *   s3-results.c      answers that are lists
+ *   s3-digest.c       MD5, SHA-256, CRC32C in one pass
+ *   s3-credentials.c  where keys come from; also s3-profile.c, s3-sts.c, s3-metadata.c
+ *
+ * and the operations in s3-{object,read,write,copy,multipart,list,presign,probe}.c.
  *
  * An instance knows at the start what it was told, and learns the rest from the server: the region, the
  * clock, and, by the probe, which conditions are obeyed.
