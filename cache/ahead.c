@@ -22,16 +22,19 @@
 #define NEAR (16 * DAL_KIB)
 /* Reads the kernel sends at the same time arrive in any order. */
 #define BACK (1 * DAL_MIB)
+/* A step forward this large is not taken for the stream's next one until the one after it has come, too. */
+#define JUMP (1 * DAL_MIB)
 #define WINDOW_FIRST (1 * DAL_MIB)
 /* A run this long is no chance, wherever it is. */
 #define RUN_SURE (128 * DAL_KIB)
 /* An object of at most this size, read from its start, is asked for in one request, which can be verified. */
 #define WHOLE_MAX (8 * DAL_MIB)
+#define TAIL_MAX (512 * DAL_KIB)
 #define SHORT_PAUSE_NS (5 * DAL_NS_PER_MS)
 
-static bool fits(const struct dal_reader_stream *s, uint64_t off)
+static bool fits(const struct dal_reader_stream *s, uint64_t off, uint64_t len)
 {
-	uint64_t forward = NEAR, back = 0;
+	uint64_t forward = DAL_MAX(NEAR, len), back = 0;
 
 	if (s->window > 0) {
 		forward = DAL_MAX(s->window, s->ahead > s->next ? s->ahead - s->next : 0);
@@ -45,7 +48,7 @@ static uint64_t distance(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static struct dal_reader_stream *find_stream(struct dal_reader *reader, uint64_t off)
+static struct dal_reader_stream *find_stream(struct dal_reader *reader, uint64_t off, uint64_t len)
 {
 	struct dal_reader_stream *best = NULL;
 	size_t i;
@@ -53,13 +56,13 @@ static struct dal_reader_stream *find_stream(struct dal_reader *reader, uint64_t
 	for (i = 0; i < DAL_COUNT_OF(reader->stream); i++) {
 		struct dal_reader_stream *s = &reader->stream[i];
 
-		if (fits(s, off) && (!best || distance(s->next, off) < distance(best->next, off)))
+		if (fits(s, off, len) && (!best || distance(s->next, off) < distance(best->next, off)))
 			best = s;
 	}
 	return best;
 }
 
-static struct dal_reader_stream *replace_stream(struct dal_reader *reader, uint64_t off, uint64_t len)
+static struct dal_reader_stream *oldest_stream(struct dal_reader *reader)
 {
 	struct dal_reader_stream *oldest = &reader->stream[0];
 	size_t i;
@@ -67,10 +70,29 @@ static struct dal_reader_stream *replace_stream(struct dal_reader *reader, uint6
 	for (i = 1; i < DAL_COUNT_OF(reader->stream); i++)
 		if (reader->stream[i].used < oldest->used)
 			oldest = &reader->stream[i];
-	*oldest = (struct dal_reader_stream){
+	return oldest;
+}
+
+static struct dal_reader_stream *new_stream(struct dal_reader *reader, uint64_t off, uint64_t len)
+{
+	struct dal_reader_stream *s = oldest_stream(reader);
+
+	*s = (struct dal_reader_stream){
 		.next = off + len, .run = len, .ahead = off + len, .used = reader->tick, .head = off == 0
 	};
-	return oldest;
+	return s;
+}
+
+/* A jump within the window of @from is a skip or a stray: an heir goes on there, @from stays where it is. */
+static void fork_stream(
+	struct dal_reader *reader, const struct dal_reader_stream *from, uint64_t off, uint64_t len)
+{
+	struct dal_reader_stream *heir = oldest_stream(reader);
+
+	*heir = *from;
+	heir->next = off + len;
+	heir->run += len;
+	heir->used = reader->tick;
 }
 
 static uint64_t round_up(uint64_t off, uint64_t unit)
@@ -90,10 +112,10 @@ static void grow_window(const struct dal_cache *c, struct dal_reader_stream *s)
 {
 	bool sure = s->head || s->run >= RUN_SURE;
 	uint64_t most = DAL_MIN(sure ? 4 * s->run : 2 * s->run, c->ahead_max);
-	uint64_t next = DAL_MIN(4 * s->window, dal_page_up(most));
+	uint64_t next = DAL_MIN(4 * s->window, dal_page_up(most)), first = DAL_MAX(WINDOW_FIRST, s->run);
 
 	if (s->window == 0)
-		s->window = sure ? DAL_MIN(WINDOW_FIRST, c->ahead_max) : dal_page_up(most);
+		s->window = sure ? DAL_MIN(first, c->ahead_max) : dal_page_up(most);
 	else
 		s->window = DAL_MAX(s->window, next);
 }
@@ -116,17 +138,25 @@ void dal_ahead_plan_locked(struct dal_cobj *o, struct dal_reader *reader, uint64
 	bool missing, struct dal_plan *ret_plan)
 {
 	uint64_t object_end = dal_page_up(o->size), next = off + len;
-	struct dal_reader_stream *s = find_stream(reader, off);
+	struct dal_reader_stream *s = find_stream(reader, off, len);
+	bool begins;
 
 	*ret_plan = (struct dal_plan){ 0 };
 	reader->tick++;
 	if (!s) {
-		s = replace_stream(reader, off, len);
-		if (!missing || o->ahead_paused || !take_whole_locked(o, off, len))
-			return;
-		s->ahead = object_end;
-		*ret_plan = (struct dal_plan){ .end = object_end, .urgent = true };
+		s = new_stream(reader, off, len);
 		ret_plan->stream = (unsigned)(s - reader->stream);
+		if (missing && !o->ahead_paused && take_whole_locked(o, off, len)) {
+			s->ahead = ret_plan->end = object_end;
+			ret_plan->urgent = true;
+			return;
+		}
+		/* More than the head of the file in its first read is a stream at once. */
+		if (off > 0 || len <= DAL_CACHE_FIRST_READ)
+			return;
+	}
+	if (s->window > 0 && off > s->next + JUMP) {
+		fork_stream(reader, s, off, len);
 		return;
 	}
 	s->used = reader->tick;
@@ -136,7 +166,8 @@ void dal_ahead_plan_locked(struct dal_cobj *o, struct dal_reader *reader, uint64
 	}
 	ret_plan->sequential = true;
 	ret_plan->stream = (unsigned)(s - reader->stream);
-	if (s->window == 0)
+	begins = s->window == 0;
+	if (begins)
 		grow_window(o->c, s);
 	/* What was asked for has failed or was dropped, or the reader has jumped past it. */
 	if (missing || s->ahead < off)
@@ -145,11 +176,13 @@ void dal_ahead_plan_locked(struct dal_cobj *o, struct dal_reader *reader, uint64
 	if (o->ahead_paused || s->ahead >= object_end ||
 		(s->ahead > s->next && s->ahead - s->next > low_water(o->c, s)))
 		return;
-	if (s->ahead > s->next)
+	if (!begins)
 		grow_window(o->c, s);
 	o->read_ns = dal_now_ns();
-	ret_plan->from = DAL_MAX(s->ahead, dal_page_down(off));
+	ret_plan->from = dal_page_down(DAL_MAX(s->ahead, off));
 	ret_plan->end = DAL_MIN(round_up(s->next + s->window, unit_of(o->c, s->window)), object_end);
+	if (ret_plan->end + TAIL_MAX >= object_end)
+		ret_plan->end = object_end;
 	s->ahead = DAL_MAX(s->ahead, ret_plan->end);
 }
 
@@ -234,12 +267,16 @@ static void draw_back(struct dal_cobj *o, struct dal_reader *reader, const struc
 void dal_ahead_start(struct dal_cobj *o, struct dal_reader *reader, const struct dal_plan *plan)
 {
 	struct dal_cache *c = o->c;
-	uint64_t pos = plan->from;
+	uint64_t pos = plan->from, got;
 	bool short_of_memory = false;
 
 	while (pos < plan->end) {
 		bool urgent = plan->urgent && pos == plan->from;
-		uint64_t end = DAL_MIN((pos / c->chunk + 1) * c->chunk, plan->end), got;
+		uint64_t end = (pos / c->chunk + 1) * c->chunk;
+
+		/* A little more at the end is not worth a request. */
+		if (end + TAIL_MAX >= plan->end)
+			end = plan->end;
 
 		if (!urgent && atomic_load(&c->ahead_jobs) >= c->streams)
 			break;

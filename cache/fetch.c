@@ -78,6 +78,7 @@ bool dal_fetch_claim_locked(struct dal_fetch *f, struct dal_cobj *o, uint64_t fr
 {
 	uint64_t pos = dal_pages_missing_locked(o, from, end);
 
+	assert(from % DAL_PAGE_SIZE == 0 && end % DAL_PAGE_SIZE == 0);
 	*f = (struct dal_fetch){ .obj = o, .first_no = pos / DAL_BLOCK_SIZE };
 	end = DAL_MIN(end, (f->first_no + CLAIM_BLOCKS) * DAL_BLOCK_SIZE);
 	while (pos < end && f->runs < CLAIM_RUNS) {
@@ -193,6 +194,8 @@ static void abandon(struct dal_fetch *f, const struct dal_error *err, bool distr
 			dal_cobj_unindex_locked(f->block[i]);
 	unpin_all_locked(f);
 	o->failures++;
+	o->failed_from = f->settled;
+	o->failed_end = f->run[f->runs - 1].end;
 	o->ahead_paused = true;
 	if (!o->failed)
 		o->failed = malloc(sizeof(*o->failed));

@@ -77,7 +77,8 @@ struct dal_cobj {
 			   */
 	uint64_t failures; /* fetches that failed */
 	bool ahead_paused; /* the last fetch failed: nothing is fetched ahead until one succeeds */
-	struct dal_error *failed; /* owned; how the last one failed, NULL when none has */
+	uint64_t failed_from, failed_end; /* what the last one was to fill */
+	struct dal_error *failed; /* owned; how it failed, NULL when none has */
 };
 
 struct dal_cache {

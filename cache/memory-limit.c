@@ -46,8 +46,7 @@ static uint64_t limit_upwards(const char *root, const char *mount, char *path, c
 	uint64_t least = UINT64_MAX;
 
 	for (;;) {
-		DAL_CLEANUP(dal_mem_freep)
-		char *name = dal_asprintf("%s%s%s/%s", root, mount, strcmp(path, "/") == 0 ? "" : path, file);
+		DAL_CLEANUP(dal_mem_freep) char *name = dal_asprintf("%s%s%s/%s", root, mount, path, file);
 		char *slash = strrchr(path, '/');
 
 		if (name)
@@ -56,6 +55,18 @@ static uint64_t limit_upwards(const char *root, const char *mount, char *path, c
 			return least;
 		*slash = '\0';
 	}
+}
+
+/* Version 2, mounted alone or beside version 1. */
+static uint64_t limit_of_unified(const char *root, char *path)
+{
+	DAL_CLEANUP(dal_mem_freep) char *again = strdup(path);
+	uint64_t alone = limit_upwards(root, "/sys/fs/cgroup", path, "memory.max"), beside;
+
+	if (!again)
+		return alone;
+	beside = limit_upwards(root, "/sys/fs/cgroup/unified", again, "memory.max");
+	return DAL_MIN(alone, beside);
 }
 
 static bool names_memory(const char *controllers)
@@ -79,14 +90,8 @@ static uint64_t limit_of_line(const char *root, char *line)
 		return UINT64_MAX;
 	*controllers++ = '\0';
 	*path++ = '\0';
-	if (strcmp(line, "0") == 0 && !*controllers) {
-		DAL_CLEANUP(dal_mem_freep) char *again = dal_strdup(path);
-		uint64_t pure = limit_upwards(root, "/sys/fs/cgroup", path, "memory.max");
-
-		return again ? DAL_MIN(pure,
-				       limit_upwards(root, "/sys/fs/cgroup/unified", again, "memory.max"))
-			     : pure;
-	}
+	if (strcmp(line, "0") == 0 && !*controllers)
+		return limit_of_unified(root, path);
 	return names_memory(controllers)
 		       ? limit_upwards(root, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
 		       : UINT64_MAX;

@@ -135,8 +135,8 @@ static int wait_for_others_locked(struct want *w, struct dal_call *call)
 	uint64_t failures = o->failures;
 	int r = wait_locked(o, call);
 
-	if (r < 0 || o->failures == failures || !o->failed ||
-		dal_pages_missing_locked(o, w->from, w->end) == w->end)
+	if (r < 0 || o->failures == failures || !o->failed || o->failed_from >= w->end ||
+		o->failed_end <= w->from || dal_pages_valid_locked(o, w->from, w->end))
 		return r;
 	if (o->failed->kind == DAL_CONDITION_NOT_MATCH)
 		return dal_call_fail_as(call, o->failed);
