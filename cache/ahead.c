@@ -199,40 +199,29 @@ static bool room_ahead(struct dal_cache *c, size_t blocks)
 }
 
 static bool reserve_ahead(
-	struct dal_cache *c, struct dal_reserve *r, uint64_t pages, size_t blocks, bool urgent)
+	struct dal_cache *c, struct dal_reserve *r, const struct dal_lack *lack, bool urgent)
 {
 	uint64_t now = dal_now_ns();
 
 	if (!urgent && now < atomic_load_explicit(&c->short_until_ns, memory_order_relaxed))
 		return false;
-	if ((urgent || room_ahead(c, blocks)) && dal_reserve_try(c, r, pages, blocks, DAL_NEED_AHEAD))
+	if ((urgent || room_ahead(c, lack->blocks)) && dal_reserve_try(c, r, lack, DAL_NEED_AHEAD))
 		return true;
 	atomic_store_explicit(&c->short_until_ns, now + SHORT_PAUSE_NS, memory_order_relaxed);
 	return false;
 }
 
-static uint64_t lack(struct dal_cobj *o, uint64_t from, uint64_t end, size_t *ret_blocks)
-{
-	uint64_t pages;
-
-	pthread_mutex_lock(&o->lock);
-	pages = dal_pages_lack_locked(o, from, end, ret_blocks);
-	pthread_mutex_unlock(&o->lock);
-	return pages;
-}
-
 /* Starts one fetch in [@from, @end); returns how far that went, @from when there is no memory. */
 static uint64_t start_one(struct dal_cobj *o, uint64_t from, uint64_t end, bool urgent)
 {
+	struct dal_lack lack = dal_pages_lack(o, from, end);
 	struct dal_reserve r;
 	struct dal_fetch f;
-	size_t blocks;
-	uint64_t pages = lack(o, from, end, &blocks);
 	bool claimed;
 
-	if (pages == 0)
+	if (lack.pages == 0)
 		return end;
-	if (!reserve_ahead(o->c, &r, pages, blocks, urgent))
+	if (!reserve_ahead(o->c, &r, &lack, urgent))
 		return from;
 	pthread_mutex_lock(&o->lock);
 	claimed = dal_fetch_claim_locked(&f, o, from, end, GAP_MAX, &r, true);

@@ -209,7 +209,10 @@ uint64_t dal_budget_used(struct dal_budget *b, enum dal_budget_class class)
 	uint64_t used;
 
 	pthread_mutex_lock(&b->lock);
-	used = b->used[class];
+	if (class == DAL_BUDGET_CLASSES)
+		used = b->used[DAL_BUDGET_CACHE] + b->used[DAL_BUDGET_DIRTY];
+	else
+		used = b->used[class];
 	pthread_mutex_unlock(&b->lock);
 	return used;
 }

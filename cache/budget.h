@@ -45,5 +45,6 @@ int dal_budget_take(struct dal_budget *b, struct dal_call *call, enum dal_budget
 void dal_budget_give(struct dal_budget *b, enum dal_budget_class class, uint64_t bytes);
 /* Something that could not be dropped now can: those who wait reclaim again. */
 void dal_budget_poke(struct dal_budget *b);
+/* DAL_BUDGET_CLASSES for all classes together. */
 uint64_t dal_budget_used(struct dal_budget *b, enum dal_budget_class class);
 uint64_t dal_budget_limit(const struct dal_budget *b);

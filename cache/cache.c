@@ -14,7 +14,7 @@
 
 static uint64_t reclaim(void *arg, uint64_t bytes)
 {
-	return dal_evict(arg, bytes, 0, DAL_NEED_NOW);
+	return dal_evict(arg, bytes, 0, DAL_NEED_NOW, NULL, 0);
 }
 
 static void set_limits(struct dal_cache *c, const struct dal_cache_config *config)
@@ -55,7 +55,7 @@ struct dal_cache *dal_cache_free(struct dal_cache *c)
 	c->ahead = dal_workers_free(c->ahead);
 	c->quick = dal_workers_free(c->quick);
 	if (c->blocks > 0)
-		dal_evict(c, UINT64_MAX, SIZE_MAX, DAL_NEED_NOW);
+		dal_evict(c, UINT64_MAX, SIZE_MAX, DAL_NEED_NOW, NULL, 0);
 	dal_budget_set_reclaim(c->budget, NULL, NULL);
 	dal_objects_done(c);
 	dal_arena_done(c);

@@ -11,8 +11,9 @@
  *   sequential reads   a window that doubles, fetched ahead by parallel ranged requests aligned to 8 MiB
  *   any missing range  one fetch, however many readers wait for it; each waits for its own bytes only
  *
- * Threads: every function may be called from any thread. No lock is held across the network. A thread that holds a
- * view must not read again or wait for the budget before it is done with it: whoever waits for memory pins none.
+ * Threads: every function may be called from any thread. No lock is held across the network. Views pin memory, and a
+ * read that finds none free waits for others to be done with theirs: threads that hold views while they read on or
+ * wait for the budget must not hold more than a fraction of the limit between them.
  */
 
 #include <sys/uio.h>

@@ -23,11 +23,16 @@
 /* What one hold of the lock has collected. */
 struct victims {
 	struct dal_cblock *block[BATCH];
-	unsigned first[BATCH], end[BATCH]; /* the pages that hold memory */
+	unsigned first[BATCH], end[BATCH], pages[BATCH]; /* where those lie that hold memory, and how many */
 	unsigned n;
-	uint64_t bytes, pages;
+	uint64_t bytes; /* charged for them */
 	struct dal_cobj *orphans; /* chained */
 };
+
+static uint64_t block_cost(unsigned pages)
+{
+	return pages * DAL_PAGE_SIZE + BLOCK_OVERHEAD;
+}
 
 static bool protected_locked(const struct dal_cblock *b, uint64_t now)
 {
@@ -44,22 +49,33 @@ static void collect_locked(struct victims *v, struct dal_cblock *b)
 	v->block[v->n] = b;
 	v->first[v->n] = first;
 	v->end[v->n] = end;
+	v->pages[v->n] = dal_map_count(b->valid);
+	v->bytes += block_cost(v->pages[v->n]);
 	v->n++;
-	v->pages += dal_map_count(b->valid);
 	dal_cobj_drop_locked(b);
 }
 
-/* After the locks. Returns the bytes given back. */
-static uint64_t release(struct dal_cache *c, struct victims *v)
+/* After the locks: what is not kept goes back to the kernel, the arena and the budget, in this order. */
+static void release(struct dal_cache *c, struct victims *v, struct dal_whole *whole, size_t keep)
 {
 	struct dal_cblock *list = NULL;
-	uint64_t bytes = v->pages * DAL_PAGE_SIZE + v->n * BLOCK_OVERHEAD;
+	uint64_t bytes = v->bytes;
 	unsigned i;
 
 	for (i = 0; i < v->n; i++) {
-		dal_block_release_pages(c, v->block[i], v->first[i], v->end[i]);
-		v->block[i]->chain = list;
-		list = v->block[i];
+		struct dal_cblock *b = v->block[i];
+
+		if (keep > 0 && v->pages[i] == BLOCK_PAGES) {
+			b->chain = whole->list;
+			whole->list = b;
+			whole->n++;
+			keep--;
+			bytes -= block_cost(BLOCK_PAGES);
+			continue;
+		}
+		dal_block_release_pages(c, b, v->first[i], v->end[i]);
+		b->chain = list;
+		list = b;
 	}
 	while (v->orphans) {
 		struct dal_cobj *o = v->orphans;
@@ -68,9 +84,8 @@ static uint64_t release(struct dal_cache *c, struct victims *v)
 		dal_cobj_free(o);
 	}
 	dal_arena_put(c, list);
-	atomic_fetch_add_explicit(&c->evicted_bytes, v->pages * DAL_PAGE_SIZE, memory_order_relaxed);
 	dal_budget_give(c->budget, DAL_BUDGET_CACHE, bytes);
-	return bytes;
+	atomic_fetch_add_explicit(&c->evicted_bytes, v->bytes, memory_order_relaxed);
 }
 
 /* The hand passes @b. True when it was dropped. */
@@ -99,16 +114,27 @@ static bool pass_locked(struct victims *v, struct dal_cblock *b, bool protect, u
 	return drop;
 }
 
+/* One search for memory. */
+struct hunt {
+	uint64_t bytes, freed;
+	size_t slots, slots_freed;
+	struct dal_whole *whole; /* borrowed */
+	size_t keep;
+};
+
+static bool enough(const struct hunt *h, const struct victims *v)
+{
+	return h->freed + v->bytes >= h->bytes && h->slots_freed + v->n >= h->slots;
+}
+
 /* Moves the hand at most @steps, until enough is collected or the batch is full. Returns the steps made. */
 static size_t turn_locked(
-	struct dal_cache *c, struct victims *v, size_t steps, uint64_t bytes, size_t slots, bool protect)
+	struct dal_cache *c, const struct hunt *h, struct victims *v, size_t steps, bool protect)
 {
 	uint64_t now = dal_now_ns();
 	size_t i;
 
-	for (i = 0; i < steps && v->n < BATCH; i++) {
-		if (v->pages * DAL_PAGE_SIZE + v->n * BLOCK_OVERHEAD >= bytes && v->n >= slots)
-			break;
+	for (i = 0; i < steps && v->n < BATCH && !enough(h, v); i++) {
 		if (c->hand >= c->slots_used)
 			c->hand = 0;
 		pass_locked(v, &c->block[c->hand++], protect, now);
@@ -116,35 +142,36 @@ static size_t turn_locked(
 	return i;
 }
 
-/* Two rounds: the first may find every block read since. */
-static uint64_t rounds(struct dal_cache *c, uint64_t bytes, size_t slots, bool protect, size_t *slots_freed)
+/* Two rounds of the clock, since the first may find every block read. True when there was enough. */
+static bool go_round(struct dal_cache *c, struct hunt *h, bool protect)
 {
-	uint64_t freed = 0;
 	size_t done = 0, most;
 
 	do {
 		struct victims v = { .n = 0 };
+		size_t kept = h->whole ? h->whole->n : 0;
 
 		pthread_mutex_lock(&c->lock);
 		most = 2 * c->slots_used;
 		if (done < most)
-			done += turn_locked(c, &v, most - done, bytes > freed ? bytes - freed : 0,
-				slots > *slots_freed ? slots - *slots_freed : 0, protect);
+			done += turn_locked(c, h, &v, most - done, protect);
 		pthread_mutex_unlock(&c->lock);
-		*slots_freed += v.n;
-		freed += release(c, &v);
-	} while (done < most && (freed < bytes || *slots_freed < slots));
-	return freed;
+		release(c, &v, h->whole, h->keep);
+		h->keep -= h->whole ? h->whole->n - kept : 0;
+		h->slots_freed += v.n;
+		h->freed += v.bytes;
+	} while (done < most && (h->freed < h->bytes || h->slots_freed < h->slots));
+	return h->freed >= h->bytes && h->slots_freed >= h->slots;
 }
 
-uint64_t dal_evict(struct dal_cache *c, uint64_t bytes, size_t slots, enum dal_need need)
+uint64_t dal_evict(struct dal_cache *c, uint64_t bytes, size_t slots, enum dal_need need,
+	struct dal_whole *whole, size_t keep)
 {
-	size_t slots_freed = 0;
-	uint64_t freed = rounds(c, bytes, slots, true, &slots_freed);
+	struct hunt h = { .bytes = bytes, .slots = slots, .whole = whole, .keep = keep };
 
-	if (need == DAL_NEED_NOW && (freed < bytes || slots_freed < slots))
-		freed += rounds(c, bytes > freed ? bytes - freed : 0, slots, false, &slots_freed);
-	return freed;
+	if (!go_round(c, &h, true) && need == DAL_NEED_NOW)
+		go_round(c, &h, false);
+	return h.freed;
 }
 
 /* Collects a batch of @o's unpinned blocks. */
@@ -177,6 +204,6 @@ void dal_evict_object(struct dal_cobj *o)
 
 		collect_object(o, &v);
 		n = v.n;
-		release(o->c, &v);
+		release(o->c, &v, NULL, 0);
 	} while (n == BATCH);
 }

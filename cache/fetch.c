@@ -24,16 +24,36 @@
 /* How long a download may take that no call waits for. */
 #define WORKER_TIMEOUT_NS (60 * DAL_NS_PER_S)
 
+/* The free block that @r has for a block that is claimed completely or not; NULL when it has none left. */
+static struct dal_cblock *take_reserved(struct dal_reserve *r, bool completely)
+{
+	struct dal_cblock *b = completely ? r->whole.list : NULL;
+
+	if (b) {
+		r->whole.list = b->chain;
+		r->whole.n--;
+		r->pages += BLOCK_PAGES; /* they come with it and are about to be claimed */
+		return b;
+	}
+	b = r->list;
+	if (!b || r->pages == 0)
+		return NULL;
+	r->list = b->chain;
+	r->blocks--;
+	return b;
+}
+
 /* Block @no of @o, made from @r's when there is none; NULL when @r has none left. */
-static struct dal_cblock *get_block_locked(struct dal_cobj *o, uint64_t no, struct dal_reserve *r, bool ahead)
+static struct dal_cblock *get_block_locked(
+	struct dal_cobj *o, uint64_t no, struct dal_reserve *r, bool completely, bool ahead)
 {
 	struct dal_cblock *b = dal_cobj_find_locked(o, no);
 
-	if (b || !r->list)
+	if (b)
 		return b;
-	b = r->list;
-	r->list = b->chain;
-	r->blocks--;
+	b = take_reserved(r, completely);
+	if (!b)
+		return NULL;
 	pthread_mutex_lock(&o->c->lock);
 	dal_cobj_add_locked(o, b, no);
 	b->ahead = ahead;
@@ -57,13 +77,14 @@ static void pin_for_fetch_locked(struct dal_fetch *f, struct dal_cblock *b)
 static uint64_t claim_run_locked(
 	struct dal_fetch *f, uint64_t pos, uint64_t end, struct dal_reserve *r, bool ahead)
 {
-	while (pos < end && r->pages > 0) {
-		struct dal_cblock *b = get_block_locked(f->obj, pos / DAL_BLOCK_SIZE, r, ahead);
-		uint64_t next = DAL_MIN((pos / DAL_BLOCK_SIZE + 1) * DAL_BLOCK_SIZE, end);
-		uint64_t n = DAL_MIN((next - pos) / DAL_PAGE_SIZE, r->pages);
+	while (pos < end) {
+		uint64_t next = DAL_MIN((pos / DAL_BLOCK_SIZE + 1) * DAL_BLOCK_SIZE, end), n;
 		unsigned first = (unsigned)(pos % DAL_BLOCK_SIZE / DAL_PAGE_SIZE);
+		struct dal_cblock *b = get_block_locked(
+			f->obj, pos / DAL_BLOCK_SIZE, r, next - pos == DAL_BLOCK_SIZE, ahead);
 
-		if (!b)
+		n = DAL_MIN((next - pos) / DAL_PAGE_SIZE, r->pages);
+		if (!b || n == 0)
 			break;
 		pin_for_fetch_locked(f, b);
 		dal_map_set(b->busy, first, first + (unsigned)n, true);

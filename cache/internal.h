@@ -124,32 +124,52 @@ void dal_arena_put(struct dal_cache *c, struct dal_cblock *list);
 /* Gives pages [@first, @end) back to the kernel. */
 void dal_block_release_pages(struct dal_cache *c, const struct dal_cblock *b, unsigned first, unsigned end);
 
-/* evict.c: who has to go, and memory before it is touched */
+/* evict.c: who has to go */
 
 enum dal_need {
 	DAL_NEED_AHEAD, /* leaves alone what was fetched ahead of others */
 	DAL_NEED_NOW, /* takes that too, when nothing else is left */
 };
 
-/* Frees unpinned blocks until @bytes are free or @slots of them; returns the bytes freed. */
-uint64_t dal_evict(struct dal_cache *c, uint64_t bytes, size_t slots, enum dal_need need);
+/* Blocks whose pages are all there and charged: what comes next into them needs no page fault. */
+struct dal_whole {
+	struct dal_cblock *list; /* owned */
+	size_t n;
+};
+
+/*
+ * Frees unpinned blocks until @bytes are free and @slots of them; returns the bytes freed. Up to @keep full
+ * ones are not released but put into *@whole; they count as freed.
+ */
+uint64_t dal_evict(struct dal_cache *c, uint64_t bytes, size_t slots, enum dal_need need,
+	struct dal_whole *whole, size_t keep);
 /* Drops the unpinned blocks of @o. */
 void dal_evict_object(struct dal_cobj *o);
+
+/* reserve.c: memory before it is touched */
+
+/* What a range lacks. */
+struct dal_lack {
+	uint64_t pages;
+	size_t blocks; /* that there are not */
+	size_t full; /* of these, those it covers completely: their pages are among `pages` */
+};
 
 /* Memory that is charged and not yet part of a block. */
 struct dal_reserve {
 	uint64_t pages; /* charged */
 	struct dal_cblock *list; /* owned free blocks, their overhead charged */
 	size_t blocks;
+	struct dal_whole whole; /* owned blocks, charged with all their pages */
 };
 
 /* All of it or nothing, at once. */
 bool dal_reserve_try(
-	struct dal_cache *c, struct dal_reserve *r, uint64_t pages, size_t blocks, enum dal_need need);
+	struct dal_cache *c, struct dal_reserve *r, const struct dal_lack *lack, enum dal_need need);
 /* Waits for it; the caller must hold no pins. Fails with deadline, cancel, or when it is more than the limit.
  */
 int dal_reserve_wait(
-	struct dal_cache *c, struct dal_call *call, struct dal_reserve *r, uint64_t pages, size_t blocks);
+	struct dal_cache *c, struct dal_call *call, struct dal_reserve *r, const struct dal_lack *lack);
 /* Gives back what is left. */
 void dal_reserve_done(struct dal_cache *c, struct dal_reserve *r);
 
@@ -181,8 +201,9 @@ uint64_t dal_pages_missing_locked(struct dal_cobj *o, uint64_t from, uint64_t en
 uint64_t dal_pages_present_locked(struct dal_cobj *o, uint64_t from, uint64_t end);
 /* True when all of [@from, @end) is valid. */
 bool dal_pages_valid_locked(struct dal_cobj *o, uint64_t from, uint64_t end);
-/* How many pages of [@from, @end) are missing, and how many blocks there are not. */
-uint64_t dal_pages_lack_locked(struct dal_cobj *o, uint64_t from, uint64_t end, size_t *ret_blocks);
+/* What would have to be claimed to have all of [@from, @end). */
+struct dal_lack dal_pages_lack_locked(struct dal_cobj *o, uint64_t from, uint64_t end);
+struct dal_lack dal_pages_lack(struct dal_cobj *o, uint64_t from, uint64_t end);
 
 /* fetch.c: filling missing pages, each by one fetch only */
 

@@ -52,16 +52,13 @@ static int describe(struct dal_call *call, const struct dal_cobj *known, struct 
  * filled. */
 static bool claim_head(struct dal_cobj *o, uint64_t len, struct dal_fetch *f)
 {
-	uint64_t end = dal_page_up(len), pages;
+	uint64_t end = dal_page_up(len);
+	struct dal_lack lack = dal_pages_lack(o, 0, end);
 	struct dal_reserve r;
-	size_t blocks;
 	bool claimed;
 
-	pthread_mutex_lock(&o->lock);
-	pages = dal_pages_lack_locked(o, 0, end, &blocks);
-	pthread_mutex_unlock(&o->lock);
 	/* Without memory to spare the bytes are fetched when they are read. */
-	if (pages == 0 || !dal_reserve_try(o->c, &r, pages, blocks, DAL_NEED_NOW))
+	if (lack.pages == 0 || !dal_reserve_try(o->c, &r, &lack, DAL_NEED_NOW))
 		return false;
 	pthread_mutex_lock(&o->lock);
 	claimed = dal_fetch_claim_locked(f, o, 0, end, end, &r, false);

@@ -113,27 +113,37 @@ bool dal_pages_valid_locked(struct dal_cobj *o, uint64_t from, uint64_t end)
 	return true;
 }
 
-uint64_t dal_pages_lack_locked(struct dal_cobj *o, uint64_t from, uint64_t end, size_t *ret_blocks)
+struct dal_lack dal_pages_lack_locked(struct dal_cobj *o, uint64_t from, uint64_t end)
 {
-	uint64_t pages = 0;
+	struct dal_lack lack = { 0 };
 
-	*ret_blocks = 0;
 	while (from < end) {
 		struct dal_cblock *b = dal_cobj_find_locked(o, from / DAL_BLOCK_SIZE);
 		struct span s = span_of(from, end);
 		uint64_t map[MAP_WORDS];
 
 		if (!b) {
-			(*ret_blocks)++;
-			pages += s.end - s.first;
+			lack.blocks++;
+			lack.full += s.end - s.first == BLOCK_PAGES;
+			lack.pages += s.end - s.first;
 		} else {
 			uint64_t before = dal_map_count(b->valid) + dal_map_count(b->busy);
 
 			map_claimed(b, map);
 			dal_map_set(map, s.first, s.end, true);
-			pages += dal_map_count(map) - before;
+			lack.pages += dal_map_count(map) - before;
 		}
 		from = s.next;
 	}
-	return pages;
+	return lack;
+}
+
+struct dal_lack dal_pages_lack(struct dal_cobj *o, uint64_t from, uint64_t end)
+{
+	struct dal_lack lack;
+
+	pthread_mutex_lock(&o->lock);
+	lack = dal_pages_lack_locked(o, from, end);
+	pthread_mutex_unlock(&o->lock);
+	return lack;
 }

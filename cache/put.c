@@ -13,18 +13,14 @@
 static bool put_some(
 	struct dal_cobj *o, uint64_t from, uint64_t end, uint64_t off, const struct iovec *iov, size_t n)
 {
+	struct dal_lack lack = dal_pages_lack(o, from, end);
 	struct dal_reserve r;
 	struct dal_fetch f;
-	uint64_t pages;
-	size_t blocks;
 	bool claimed;
 
-	pthread_mutex_lock(&o->lock);
-	pages = dal_pages_lack_locked(o, from, end, &blocks);
-	pthread_mutex_unlock(&o->lock);
-	if (pages == 0)
+	if (lack.pages == 0)
 		return true;
-	if (!dal_reserve_try(o->c, &r, pages, blocks, DAL_NEED_AHEAD))
+	if (!dal_reserve_try(o->c, &r, &lack, DAL_NEED_AHEAD))
 		return false;
 	do {
 		pthread_mutex_lock(&o->lock);

@@ -146,19 +146,17 @@ static int wait_for_others_locked(struct want *w, struct dal_call *call)
 }
 
 /* Memory for what is missing: at once with pins kept, or waited for without any. No lock held. */
-static int reserve(
-	struct want *w, struct dal_call *call, uint64_t pages, size_t blocks, struct dal_reserve *r)
+static int reserve(struct want *w, struct dal_call *call, const struct dal_lack *lack, struct dal_reserve *r)
 {
+	struct dal_lack all = { .pages = (w->end - w->from) / DAL_PAGE_SIZE, .blocks = w->blocks };
 	struct dal_cache *c = w->o->c;
 
-	if (w->looks++ >= PARTIAL_LOOKS) {
-		pages = (w->end - w->from) / DAL_PAGE_SIZE;
-		blocks = w->blocks;
-	}
-	if (dal_reserve_try(c, r, pages, blocks, DAL_NEED_NOW))
+	if (w->looks++ >= PARTIAL_LOOKS)
+		lack = &all;
+	if (dal_reserve_try(c, r, lack, DAL_NEED_NOW))
 		return 0;
 	unpin(w);
-	return dal_reserve_wait(c, call, r, pages, blocks);
+	return dal_reserve_wait(c, call, r, lack);
 }
 
 struct piece {
@@ -191,12 +189,12 @@ static size_t claim(struct want *w, struct dal_reserve *r, struct piece *p)
 }
 
 /* Fetches missing pages in this thread; pieces far apart in parallel. No lock held, pins kept. */
-static int fetch(struct want *w, struct dal_call *call, uint64_t pages, size_t blocks)
+static int fetch(struct want *w, struct dal_call *call, const struct dal_lack *lack)
 {
 	struct piece p[FETCHES];
 	struct dal_reserve r;
 	size_t n, i;
-	int ret = reserve(w, call, pages, blocks, &r);
+	int ret = reserve(w, call, lack, &r);
 
 	if (ret < 0)
 		return ret;
@@ -220,16 +218,15 @@ static int acquire_locked(struct want *w, struct dal_call *call)
 	int r = 0;
 
 	for (;;) {
-		size_t blocks;
-		uint64_t pages;
+		struct dal_lack lack;
 
 		pin_locked(w);
 		if (dal_pages_valid_locked(o, w->from, w->end))
 			return 0;
-		pages = dal_pages_lack_locked(o, w->from, w->end, &blocks);
-		if (pages > 0) {
+		lack = dal_pages_lack_locked(o, w->from, w->end);
+		if (lack.pages > 0) {
 			pthread_mutex_unlock(&o->lock);
-			r = fetch(w, call, pages, blocks);
+			r = fetch(w, call, &lack);
 			pthread_mutex_lock(&o->lock);
 		} else {
 			r = wait_for_others_locked(w, call);
@@ -255,14 +252,13 @@ static int read_some(struct want *w, struct dal_call *call, struct dal_reader *r
 	struct dal_cobj *o = w->o;
 	struct dal_plan plan = { 0 };
 	uint64_t pages = 0;
-	size_t blocks;
 	bool there;
 	int r = 0;
 
 	pthread_mutex_lock(&o->lock);
 	there = dal_pages_valid_locked(o, w->from, w->end);
 	if (!there)
-		pages = dal_pages_lack_locked(o, w->from, w->end, &blocks);
+		pages = dal_pages_lack_locked(o, w->from, w->end).pages;
 	if (reader)
 		dal_ahead_plan_locked(o, reader, w->off, w->len, pages > 0, &plan);
 	if (!there && plan.from < plan.end) {
