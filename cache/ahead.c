@@ -30,6 +30,7 @@
 /* An object of at most this size, read from its start, is asked for in one request, which can be verified. */
 #define WHOLE_MAX (8 * DAL_MIB)
 #define TAIL_MAX (512 * DAL_KIB)
+#define STALE_PAUSE_NS (200 * DAL_NS_PER_MS)
 #define SHORT_PAUSE_NS (5 * DAL_NS_PER_MS)
 
 static bool fits(const struct dal_reader_stream *s, uint64_t off, uint64_t len)
@@ -178,7 +179,6 @@ void dal_ahead_plan_locked(struct dal_cobj *o, struct dal_reader *reader, uint64
 		return;
 	if (!begins)
 		grow_window(o->c, s);
-	o->read_ns = dal_now_ns();
 	ret_plan->from = dal_page_down(DAL_MAX(s->ahead, off));
 	ret_plan->end = DAL_MIN(round_up(s->next + s->window, unit_of(o->c, s->window)), object_end);
 	if (ret_plan->end + TAIL_MAX >= object_end)
@@ -187,7 +187,7 @@ void dal_ahead_plan_locked(struct dal_cobj *o, struct dal_reader *reader, uint64
 }
 
 /* Is there room for @blocks more that nobody has read yet? At most half of the memory is for such. */
-static bool room_ahead(struct dal_cache *c, size_t blocks)
+static bool has_room(struct dal_cache *c, size_t blocks)
 {
 	uint64_t most = dal_budget_limit(c->budget) / 2 / DAL_BLOCK_SIZE;
 	bool room;
@@ -196,6 +196,19 @@ static bool room_ahead(struct dal_cache *c, size_t blocks)
 	room = c->ahead_blocks + blocks <= most;
 	pthread_mutex_unlock(&c->lock);
 	return room;
+}
+
+static bool room_ahead(struct dal_cache *c, size_t blocks)
+{
+	uint64_t now = dal_now_ns();
+
+	if (has_room(c, blocks))
+		return true;
+	if (now < atomic_load_explicit(&c->stale_until_ns, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&c->stale_until_ns, now + STALE_PAUSE_NS, memory_order_relaxed);
+	dal_evict_stale_ahead(c);
+	return has_room(c, blocks);
 }
 
 static bool reserve_ahead(
@@ -225,6 +238,7 @@ static uint64_t start_one(struct dal_cobj *o, uint64_t from, uint64_t end, bool 
 		return from;
 	pthread_mutex_lock(&o->lock);
 	claimed = dal_fetch_claim_locked(&f, o, from, end, GAP_MAX, &r, true);
+	o->read_ns = dal_now_ns();
 	pthread_mutex_unlock(&o->lock);
 	dal_reserve_done(o->c, &r);
 	if (!claimed)

@@ -36,7 +36,7 @@ static uint64_t block_cost(unsigned pages)
 
 static bool protected_locked(const struct dal_cblock *b, uint64_t now)
 {
-	return b->ahead && b->obj->refs > 0 && now - b->obj->read_ns < PROTECTED_NS;
+	return b->ahead && b->obj->refs > 0 && now < b->obj->read_ns + PROTECTED_NS;
 }
 
 /* Both locks held. */
@@ -172,6 +172,27 @@ uint64_t dal_evict(struct dal_cache *c, uint64_t bytes, size_t slots, enum dal_n
 	if (!go_round(c, &h, true) && need == DAL_NEED_NOW)
 		go_round(c, &h, false);
 	return h.freed;
+}
+
+void dal_evict_stale_ahead(struct dal_cache *c)
+{
+	uint64_t now = dal_now_ns();
+	size_t i;
+
+	pthread_mutex_lock(&c->lock);
+	for (i = 0; i < c->slots_used && c->ahead_blocks > 0; i++) {
+		struct dal_cblock *b = &c->block[i];
+		struct dal_cobj *o = b->obj;
+
+		if (!o || pthread_mutex_trylock(&o->lock) != 0)
+			continue;
+		if (b->ahead && !protected_locked(b, now)) {
+			b->ahead = false;
+			c->ahead_blocks--;
+		}
+		pthread_mutex_unlock(&o->lock);
+	}
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* Collects a batch of @o's unpinned blocks. */

@@ -91,8 +91,8 @@ struct dal_cache {
 	uint64_t chunk; /* constant: the ranged requests of a sequential read are aligned to it */
 	atomic_bool stopping; /* cancels what the workers do */
 	atomic_uint ahead_jobs; /* fetches ahead, queued or running */
-	atomic_uint_fast64_t
-		short_until_ns; /* there was no memory for read-ahead: none is looked for until then */
+	atomic_uint_fast64_t stale_until_ns; /* what was fetched ahead of nobody is not looked for */
+	atomic_uint_fast64_t short_until_ns; /* nor is memory for read-ahead, of which there was none */
 
 	char *arena; /* owned mapping of `slots` blocks */
 	struct dal_cblock *block; /* owned mapping: block[i] describes slot i */
@@ -143,6 +143,8 @@ struct dal_whole {
  */
 uint64_t dal_evict(struct dal_cache *c, uint64_t bytes, size_t slots, enum dal_need need,
 	struct dal_whole *whole, size_t keep);
+/* What was fetched ahead of readers who went away no longer counts as such. Goes through all blocks. */
+void dal_evict_stale_ahead(struct dal_cache *c);
 /* Drops the unpinned blocks of @o. */
 void dal_evict_object(struct dal_cobj *o);
 

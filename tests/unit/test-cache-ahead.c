@@ -348,6 +348,34 @@ static void test_readers_do_not_drop_each_others_read_ahead(void **state)
 		dal_cobj_unref(o[i]);
 }
 
+static void test_what_nobody_came_for_leaves_room(void **state)
+{
+	struct dal_cobj *o[10];
+	char name[16];
+	unsigned i;
+
+	/* More than half of the memory is fetched ahead of readers who then close their files. */
+	for (i = 0; i < 10; i++) {
+		struct dal_reader reader = { 0 };
+		uint64_t off;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		store_add(name, 40 * DAL_MIB);
+		o[i] = open_ok(name, NULL, true);
+		for (off = 0; off < 5 * DAL_MIB; off += 128 * 1024)
+			read_ok(o[i], &reader, name, 1, off, 128 * 1024);
+		dal_cobj_unref(o[i]);
+	}
+	settle(&fx);
+	usleep(250000);
+	atomic_store(&fx.store->reads, 0);
+	atomic_store(&fx.store->peak, 0);
+	atomic_store(&fx.store->bytes, 0);
+	atomic_store(&fx.store->latency_us, 5000);
+	read_in_order("a", 40 * DAL_MIB, 128 * 1024, 8);
+	assert_true(atomic_load(&fx.store->peak) >= 2);
+}
+
 static void test_read_ahead_goes_on_after_a_failure(void **state)
 {
 	struct dal_reader reader = { 0 };
@@ -426,6 +454,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reads_out_of_order_are_one_stream, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_readers_do_not_drop_each_others_read_ahead, set_up_small, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_nobody_came_for_leaves_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_ahead_goes_on_after_a_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_stores_without_conditions_are_asked_by_stat, set_up, tear_down),
